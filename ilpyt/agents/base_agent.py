@@ -1,0 +1,220 @@
+"""What every agent is: networks and optimizers, a way to act and a way to learn."""
+
+import abc
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ilpyt.nets.base_net import BaseNetwork
+from ilpyt.utils.checkpoint import load_state, save_state, saved_steps, step_path
+from ilpyt.utils.errors import DataError, TrainingError
+
+
+class BaseAgent(abc.ABC):
+    """An agent. Extend it by `initialize`, `step` and `update`.
+
+    Attributes
+    ----------
+    nets: networks by name; saved, loaded and moved by the methods here.
+    optimizers: their optimizers by name.
+    agents: agents that this one holds, by name; every method here reaches them too.
+    device: where its networks are.
+    training: False in test mode, in which `step` acts greedily.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Pass the arguments on to `initialize`."""
+        self.nets: dict[str, BaseNetwork] = {}
+        self.optimizers: dict[str, torch.optim.Optimizer] = {}
+        self.agents: dict[str, BaseAgent] = {}
+        self.device = torch.device("cpu")
+        self.training = True
+        self._saved: list[int] = []
+        self.initialize(*args, **kwargs)
+
+    @abc.abstractmethod
+    def initialize(self, *args: Any, **kwargs: Any) -> None:
+        """Register networks in `nets`, optimizers in `optimizers`, agents that this one holds in `agents`."""
+
+    @abc.abstractmethod
+    def step(self, state: Tensor) -> np.ndarray:
+        """Actions int64 [N] or float32 [N, A] for states [N, *obs]; no training side effect."""
+
+    @abc.abstractmethod
+    def update(self, batch: Any) -> dict[str, float]:
+        """Learn from a batch; metrics, under the same names every time."""
+
+    def reset(self) -> None:
+        """Called when all environments start new episodes."""
+        for agent in self.agents.values():
+            agent.reset()
+
+    def observe(self, states: Tensor) -> None:
+        """Update the input normalisers of all networks that have one with states [B, *obs]."""
+        for net in self.nets.values():
+            net.observe(states)
+        for agent in self.agents.values():
+            agent.observe(states)
+
+    def optimize(self, name: str, loss: Tensor, max_grad_norm: float | None = None) -> float:
+        """One step of optimizer `name` down the gradient of a loss.
+
+        Parameters
+        ----------
+        loss: a scalar.
+        max_grad_norm: clip the gradient's norm to this; None: not at all.
+
+        Returns
+        -------
+        the loss.
+
+        Raises
+        ------
+        TrainingError: the loss is not finite; the weights are left as they were.
+        """
+        value = loss.item()
+        if not math.isfinite(value):
+            raise TrainingError(f"the {name} loss is {value}; its weights are left as they were before this update")
+        optimizer = self.optimizers[name]
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if max_grad_norm is not None:
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm)
+        optimizer.step()
+        return value
+
+    def save(self, path: str | Path, step: int, keep: int = 3) -> None:
+        """Write the weights of each network to `<path>/<name>_<step>.pth`; whole or not at all.
+
+        Parameters
+        ----------
+        path: the folder; made if it isn't there.
+        step: what to number them with.
+        keep: how many of those that this agent has written remain; files it didn't write are left alone.
+        """
+        folder = Path(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        nets = dict(self._all_nets())
+        for name, net in nets.items():
+            save_state(step_path(folder, name, step), net.state_dict())
+        self._saved = [s for s in self._saved if s != step] + [step]
+        while len(self._saved) > keep:
+            outdated = self._saved.pop(0)
+            for name in nets:
+                step_path(folder, name, outdated).unlink(missing_ok=True)
+
+    def load(self, path: str | Path, save_num: int = -1) -> int:
+        """Read the weights of each network that `save` wrote.
+
+        Parameters
+        ----------
+        path: the folder.
+        save_num: the step they are numbered with; -1: the highest that all networks have.
+
+        Returns
+        -------
+        the step.
+
+        Raises
+        ------
+        FileNotFoundError, DataError: nothing to load, or weights of another network; then none has changed.
+        """
+        nets = dict(self._all_nets())
+        folder = Path(path)
+        steps = set.intersection(*(set(saved_steps(folder, name)) for name in nets)) if nets else set()
+        if not steps or (save_num != -1 and save_num not in steps):
+            wanted = ", ".join(f"{name}_{'<step>' if save_num == -1 else save_num}.pth" for name in nets)
+            there = ", ".join(sorted(file.name for file in folder.glob("*.pth"))) or "no weights"
+            raise FileNotFoundError(f"{folder.absolute()} has no {wanted} to load; it has {there}")
+        step = max(steps) if save_num == -1 else save_num
+        loaded = {}
+        for name, net in nets.items():
+            file = step_path(folder, name, step)
+            loaded[name] = load_state(file, self.device)
+            _check_fits(loaded[name], net.state_dict(), str(file))
+        for name, net in nets.items():
+            net.load_state_dict(loaded[name])
+        return step
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that going on from here needs: weights and optimizers, of the agents it holds too."""
+        return {
+            "nets": {name: net.state_dict() for name, net in self.nets.items()},
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+            "agents": {name: agent.state_dict() for name, agent in self.agents.items()},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        for kind in ("nets", "optimizers", "agents"):
+            for name, part in getattr(self, kind).items():
+                part.load_state_dict(state[kind][name])
+
+    def set_train(self) -> None:
+        """Explore: `step` samples."""
+        self._set_mode(True)
+
+    def set_test(self) -> None:
+        """Act greedily: `step` gives the mode."""
+        self._set_mode(False)
+
+    @contextmanager
+    def test_mode(self) -> Iterator[None]:
+        """Test mode inside; afterwards the mode that was."""
+        training = self.training
+        self.set_test()
+        try:
+            yield
+        finally:
+            self._set_mode(training)
+
+    def to_gpu(self) -> None:
+        """Move to the GPU."""
+        self._to(torch.device("cuda"))
+
+    def to_cpu(self) -> None:
+        """Move to the CPU."""
+        self._to(torch.device("cpu"))
+
+    def _set_mode(self, training: bool) -> None:
+        self.training = training
+        for net in self.nets.values():
+            net.train(training)
+        for agent in self.agents.values():
+            agent._set_mode(training)
+
+    def _to(self, device: torch.device) -> None:
+        self.device = device
+        for net in self.nets.values():
+            net.to(device)
+        for optimizer in self.optimizers.values():
+            optimizer.load_state_dict(optimizer.state_dict())  # moves its state to where the weights are
+        for agent in self.agents.values():
+            agent._to(device)
+
+    def _all_nets(self) -> Iterator[tuple[str, BaseNetwork]]:
+        """Networks of this agent and of those it holds; the latter's names begin with the agent's."""
+        yield from self.nets.items()
+        for prefix, agent in self.agents.items():
+            for name, net in agent._all_nets():
+                yield f"{prefix}_{name}", net
+
+
+def _check_fits(loaded: dict[str, Tensor], own: dict[str, Tensor], source: str) -> None:
+    """Refuse weights whose names or shapes are not the network's."""
+    if loaded.keys() != own.keys():
+        differing = ", ".join(sorted(loaded.keys() ^ own.keys()))
+        raise DataError(f"{source} holds weights of another network: these names are in one of them only: {differing}")
+    for name, tensor in own.items():
+        if loaded[name].shape != tensor.shape:
+            raise DataError(
+                f"{source} holds weights of another network: {name} is {list(loaded[name].shape)} in the file, "
+                f"{list(tensor.shape)} in the network"
+            )

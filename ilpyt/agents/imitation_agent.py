@@ -1,0 +1,54 @@
+"""`ImitationAgent`: a policy that learns to act as an expert did."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ilpyt.agents.base_agent import BaseAgent
+from ilpyt.nets.base_net import BaseNetwork
+from ilpyt.nets.distributions import Distribution
+
+
+def behavioral_cloning_loss(policy: Distribution, expert_actions: Tensor) -> Tensor:
+    """Mean negative log-likelihood of the expert's actions, in nats (Pomerleau 1989; Osa et al. 2018, eq. 3.1).
+
+    Parameters
+    ----------
+    policy: of the learner, in the B states that the expert was in.
+    expert_actions: int64 [B] or float32 [B, A].
+    """
+    return -policy.log_prob(expert_actions).mean()
+
+
+class ImitationAgent(BaseAgent):
+    """One policy network, trained by supervised learning; the agent of BC and DAgger."""
+
+    def initialize(self, net: BaseNetwork, lr: float = 1e-3, *, max_grad_norm: float | None = None) -> None:
+        """Take a policy network.
+
+        Parameters
+        ----------
+        net: a policy, as `ilpyt.nets.choose_net(env)` makes it.
+        lr: learning rate of Adam (Kingma & Ba 2015).
+        max_grad_norm: clip the gradient's norm to this; None: not at all.
+        """
+        self.net = net
+        self.nets = {"net": net}
+        self.optimizers = {"net": torch.optim.Adam(net.parameters(), lr=lr, fused=True)}
+        self.max_grad_norm = max_grad_norm
+
+    def step(self, state: Tensor) -> np.ndarray:
+        """Actions int64 [N] or float32 [N, A] for states [N, *obs]: sampled in training, the mode in testing."""
+        with torch.inference_mode():
+            _, action = self.net.get_action(state, deterministic=not self.training)
+        return action.cpu().numpy()
+
+    def loss(self, batch: Any) -> Tensor:
+        """`behavioral_cloning_loss` on a batch with `states` [B, *obs] and the expert's `actions` [B, ...]."""
+        return behavioral_cloning_loss(self.net.get_distribution(batch.states), batch.actions)
+
+    def update(self, batch: Any) -> dict[str, float]:
+        """One gradient step on a batch with `states` [B, *obs] and the expert's `actions` [B, ...]."""
+        return {"loss": self.optimize("net", self.loss(batch), self.max_grad_norm)}

@@ -1,0 +1,241 @@
+"""What every algorithm is: an experiment with an environment, an agent, a runner and a folder."""
+
+import abc
+import json
+import platform
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ilpyt.agents.base_agent import BaseAgent
+from ilpyt.envs.vec_env import VecEnv
+from ilpyt.runners.experiences import Experiences
+from ilpyt.runners.runner import Runner, evaluate
+from ilpyt.utils.checkpoint import atomic_write
+from ilpyt.utils.errors import DataError, TrainingInterrupted
+from ilpyt.utils.logger import CSVSink, Logger, Progress, TensorBoardSink, say
+from ilpyt.utils.seed_utils import TEST_SEED
+
+PACKAGES = ("ilpyt", "torch", "numpy", "gymnasium", "gym")
+RUN_FILES = ("*.pth", "checkpoint.pt", "progress.csv", "events.out.tfevents.*", "config.json", "test_results.npy")
+
+
+class BaseAlgorithm(abc.ABC):
+    """An experiment. Extend it by `train`, and by `initialize` if it takes more than these arguments.
+
+    Everything it writes lies in `save_path`: weights `<net>_<step>.pth`, `progress.csv`, TensorBoard events,
+    `config.json`, `test_results.npy`. If a former run lies there, its files are moved into a sub-folder `previous_1`,
+    `previous_2`, ... when training begins.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Set up the experiment; the arguments are `initialize`'s."""
+        self.logger: Logger | None = None
+        self.initialize(**kwargs)
+
+    def initialize(
+        self,
+        env: VecEnv,
+        agent: BaseAgent,
+        save_path: str | Path = "logs",
+        load_path: str | Path = "",
+        use_gpu: bool = False,
+        *,
+        progress: bool = True,
+    ) -> None:
+        """Take environment and agent.
+
+        Parameters
+        ----------
+        env: a vectorized environment, as `ilpyt.envs.build_env` makes it.
+        agent: what to train or test.
+        save_path: the folder for everything that is written; made if it isn't there.
+        load_path: a folder with weights to start from.
+        use_gpu: run networks on the GPU.
+        progress: show a progress bar and messages on stderr.
+
+        Raises
+        ------
+        OSError: `save_path` can't be written to.
+        FileNotFoundError, DataError: no weights at `load_path`, or those of another network.
+        """
+        if not isinstance(env, VecEnv):
+            raise TypeError(f"env must be a vectorized environment, as build_env makes it, got {type(env).__name__}")
+        if not isinstance(agent, BaseAgent):
+            raise TypeError(f"agent must be an ilpyt agent, got {type(agent).__name__}")
+        if use_gpu and not torch.cuda.is_available():
+            raise RuntimeError("use_gpu=True, but PyTorch finds no GPU; leave it out to run on the CPU")
+        self.env = env
+        self.agent = agent
+        self.use_gpu = use_gpu
+        self.progress = progress
+        self.save_path = Path(save_path)
+        _check_writable(self.save_path)
+        if use_gpu:
+            agent.to_gpu()
+        if load_path:
+            agent.load(load_path)
+        _check_agent_fits(agent, env)
+        self.runner = Runner(env, agent, use_gpu)
+
+    @abc.abstractmethod
+    def train(self, *args: Any, **kwargs: Any) -> None:
+        """Train the agent."""
+
+    def test(self, num_episodes: int = 100) -> list[float]:
+        """Play test episodes with the greedy policy, and write their returns to `<save_path>/test_results.npy`.
+
+        The episodes are played on environments of their own, episode k always with the same seed, so that agents are
+        compared on the same episodes; training's environments, the agent's mode and all random numbers are left as
+        they were.
+
+        Parameters
+        ----------
+        num_episodes: number of episodes.
+
+        Returns
+        -------
+        the undiscounted return of each.
+        """
+        returns = evaluate(self.agent, self.env, num_episodes, seed=TEST_SEED, use_gpu=self.use_gpu)
+        with atomic_write(self.save_path / "test_results.npy") as file:
+            np.save(file, np.array(returns))
+        self.say(f"Test: {np.mean(returns):.2f} +/- {np.std(returns):.2f} over {num_episodes} episodes.")
+        return returns
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Record metrics at a step, while training."""
+        if self.logger is None:
+            raise RuntimeError("log is for use inside `with self.training(...)`")
+        self.logger.write(step, metrics)
+
+    def say(self, text: str) -> None:
+        """Print a line for the user, unless `progress` is off."""
+        if self.progress:
+            say(text)
+
+    @contextmanager
+    def training(self, total: int, unit: str, **config: Any) -> Iterator[Progress]:
+        """Around a train loop: opens the sinks before, saves the agent's weights after it, however it ended.
+
+        Parameters
+        ----------
+        total: steps that the progress bar counts up to.
+        unit: what a step is.
+        config: what goes into `config.json`.
+        """
+        bar = Progress(total, unit, self.progress)
+        try:
+            if self.logger is None:  # a second `train` goes on in the same run
+                self._move_former_run()
+                self._write_config(config)
+            self.logger = Logger([CSVSink(self.save_path / "progress.csv"), TensorBoardSink(self.save_path), bar])
+            self.agent.set_train()
+            try:
+                yield bar
+            finally:
+                self.logger.close()
+                self.save()
+        except KeyboardInterrupt:
+            self.say(f"Interrupted; what was learnt is saved in {self.save_path}.")
+            raise TrainingInterrupted from None
+        finally:
+            bar.close()
+
+    def save(self) -> None:
+        """Write the agent's weights, numbered with the progress made."""
+        self.agent.save(self.save_path, self.steps_done)
+
+    steps_done: int = 0
+
+    def load_demos(self, expert_demos: str | Path | Experiences) -> Experiences:
+        """Demonstrations from a file or as they are, checked to be from an environment like this one.
+
+        Raises
+        ------
+        FileNotFoundError, DataError: see `Experiences.load` and `Experiences.fit_to`.
+        """
+        if isinstance(expert_demos, Experiences):
+            demos, source = expert_demos, "expert_demos"
+        else:
+            demos, source = Experiences.load(expert_demos), str(expert_demos)
+        demos = demos.fit_to(self.env, source)
+        recorded, own = (d.get("env_id", "") for d in (demos.metadata, self.env.description))
+        if recorded and _without_version(recorded) != _without_version(own):
+            self.say(f"{source} was recorded in {recorded}; spaces agree, so it is used for {own}.")
+        if not bool(demos.dones[-1]):
+            self.say(f"{source} ends amid an episode; what is there of it counts as one.")
+        return demos.to_gpu() if self.use_gpu else demos
+
+    def _move_former_run(self) -> None:
+        former = [file for pattern in RUN_FILES for file in self.save_path.glob(pattern)]
+        if not (self.save_path / "config.json").exists() or not former:
+            return
+        number = 1
+        while (self.save_path / f"previous_{number}").exists():
+            number += 1
+        folder = self.save_path / f"previous_{number}"
+        folder.mkdir()
+        for file in former:
+            file.rename(folder / file.name)
+        self.say(f"{self.save_path} held a former run; its files are in {folder} now.")
+
+    def _write_config(self, config: Mapping[str, Any]) -> None:
+        content = {
+            "algorithm": type(self).__name__,
+            "agent": type(self.agent).__name__,
+            "nets": {name: str(net) for name, net in self.agent.nets.items()},
+            "env": {**self.env.description, "num_env": self.env.num_envs, "vecenv": type(self.env).__name__},
+            "train": {name: value if isinstance(value, int | float | str | None) else str(value) for name, value in config.items()},
+            "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        }
+        with atomic_write(self.save_path / "config.json") as file:
+            file.write(json.dumps(content, indent=2).encode())
+
+
+def _check_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OSError(f"save_path {str(folder)!r} can't be written to: {error.strerror or error}") from error
+
+
+def _check_agent_fits(agent: BaseAgent, env: VecEnv) -> None:
+    """Let the agent act once, on made-up states, so that a network of the wrong shape is found before training."""
+    space = env.observation_space
+    dtype = torch.uint8 if len(space.shape) == 3 and space.dtype == np.uint8 else torch.float32
+    states = torch.zeros((2, *env.observation_shape), dtype=dtype, device=agent.device)
+    try:
+        with agent.test_mode(), torch.inference_mode():
+            actions = agent.step(states)
+    except Exception as error:
+        raise DataError(
+            f"{type(agent).__name__} can't act in {env.description['env_id']}, whose states have shape "
+            f"{list(env.observation_shape)}: {error}"
+        ) from error
+    if np.shape(actions) != (2, *env.action_shape):
+        raise DataError(
+            f"{type(agent).__name__} gives actions of shape {list(np.shape(actions)[1:])}, but "
+            f"{env.description['env_id']} takes {list(env.action_shape)} ({env.action_space})"
+        )
+    if env.type == "discrete" and actions.dtype.kind not in "iu":
+        raise DataError(f"{type(agent).__name__} gives {actions.dtype} actions, but this environment's are whole numbers")
+
+
+def _without_version(env_id: str) -> str:
+    return env_id.rpartition("-v")[0] or env_id
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

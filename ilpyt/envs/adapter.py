@@ -1,0 +1,194 @@
+"""Any environment of the Gym family, seen as a gymnasium environment with plain arrays for spaces.
+
+After `adapt`, `reset(seed=...)` returns `(observation, info)`, `step(action)` returns five values, the observation
+space is a Box of one dimension or an image (height, width, channels), and the action space is `Discrete(n)` counted
+from 0 or a one-dimensional Box.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from typing import Any, cast
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from gymnasium.wrappers import FlattenObservation, TransformAction, TransformObservation
+
+from ilpyt.utils.errors import EnvError
+
+
+def adapt(env: Any) -> gymnasium.Env:
+    """Wrap `env` as far as it needs it, so that the rest of ilpyt meets one kind of environment.
+
+    Parameters
+    ----------
+    env: an environment of gymnasium, of gym 0.26, of an older gym, or any object with `reset`, `step`,
+        `observation_space` and `action_space`.
+
+    Raises
+    ------
+    EnvError: a space that ilpyt can't learn from, with what could be done about it.
+    """
+    return _plain_observations(_plain_actions(_gymnasium_style(env)))
+
+
+class GymnasiumStyle(gymnasium.Env):
+    """An environment of the Gym family behind gymnasium's interface.
+
+    It goes by behaviour, not by version: `step` may return 4 or 5 values (`TimeLimit.truncated` in a 4-tuple's info
+    is honoured), `reset` an observation with or without info; the seed goes to `reset(seed=)` or to `seed()`,
+    whichever is there.
+    """
+
+    def __init__(self, env: Any) -> None:
+        self.env = env
+        self.observation_space = convert_space(env.observation_space)
+        self.action_space = convert_space(env.action_space)
+        self.metadata = getattr(env, "metadata", None) or {}
+        self.spec = getattr(env, "spec", None)
+        self._reset_arguments = _parameters(env.reset)
+        self._old_render = "mode" in _parameters(getattr(env, "render", lambda: None))
+        self.render_mode = "rgb_array" if self._old_render else getattr(env, "render_mode", None)
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[Any, dict]:
+        """Start an episode; `(observation, info)`."""
+        given = {"seed": seed, "options": options}
+        known = {k: v for k, v in given.items() if v is not None and self._reset_arguments & {k, "**"}}
+        if seed is not None and "seed" not in known and hasattr(self.env, "seed"):
+            self.env.seed(seed)
+        result = self.env.reset(**known)
+        if isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict):
+            return cast(tuple[Any, dict], result)
+        return result, {}
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict]:
+        """One environment step; `(observation, reward, terminated, truncated, info)`."""
+        result = self.env.step(action)
+        if len(result) == 5:
+            return cast(tuple[Any, Any, bool, bool, dict], result)
+        observation, reward, done, info = result
+        truncated = bool(done) and bool(info.get("TimeLimit.truncated", False))
+        return observation, reward, bool(done) and not truncated, truncated, info
+
+    def render(self) -> Any:
+        """The current frame, as the environment renders it."""
+        return self.env.render(mode="rgb_array") if self._old_render else self.env.render()
+
+    def close(self) -> None:
+        """Close the environment."""
+        self.env.close()
+
+    @property
+    def unwrapped(self) -> Any:
+        """The environment itself."""
+        return getattr(self.env, "unwrapped", self.env)
+
+
+def convert_space(space: Any) -> spaces.Space:
+    """The gymnasium space equal to a space of gym; gymnasium's own are returned as they are."""
+    if isinstance(space, spaces.Space):
+        return space
+    converters: dict[str, Callable[[Any], spaces.Space]] = {
+        "Box": lambda s: spaces.Box(s.low, s.high, s.shape, s.dtype),
+        "Discrete": lambda s: spaces.Discrete(int(s.n), start=int(getattr(s, "start", 0))),
+        "MultiDiscrete": lambda s: spaces.MultiDiscrete(s.nvec),
+        "MultiBinary": lambda s: spaces.MultiBinary(s.n),
+        "Tuple": lambda s: spaces.Tuple([convert_space(x) for x in s.spaces]),
+        "Dict": lambda s: spaces.Dict({k: convert_space(x) for k, x in s.spaces.items()}),
+    }
+    for cls in type(space).__mro__:
+        if cls.__name__ in converters:
+            return converters[cls.__name__](space)
+    raise EnvError(f"{space!r} is not a space of gym or gymnasium that ilpyt knows ({', '.join(converters)})")
+
+
+def describe(env: Any) -> dict[str, str]:
+    """Where an environment comes from: its id, package, and that package's version."""
+    packages = {type(layer).__module__.split(".")[0] for layer in _layers(env)}
+    package = next((p for p in ("gym", "gymnasium") if p in packages), "custom")
+    spec = getattr(env, "spec", None)
+    core = getattr(env, "unwrapped", env)
+    info = {"env_id": getattr(spec, "id", None) or type(core).__name__, "backend": package}
+    if package != "custom":
+        info["backend_version"] = version(package)
+    return info
+
+
+def _layers(env: Any) -> Iterator[Any]:
+    """`env` and the environments it wraps, from the outside in."""
+    yield env
+    while isinstance(env, GymnasiumStyle) or any(
+        cls.__name__ == "Wrapper" and cls.__module__ in ("gym.core", "gymnasium.core") for cls in type(env).__mro__
+    ):
+        env = env.env
+        yield env
+
+
+def _gymnasium_style(env: Any) -> gymnasium.Env:
+    """`env` with gymnasium's interface outside, and inside, where old environments sit under new wrappers."""
+    *wrappers, core = _layers(env)
+    if type(core).__module__.split(".")[0] != "gymnasium":
+        adapted = GymnasiumStyle(core)
+        if not wrappers:
+            return adapted
+        wrappers[-1].env = adapted
+    return env if isinstance(env, gymnasium.Env) else GymnasiumStyle(env)
+
+
+def _parameters(function: Callable) -> set[str]:
+    """The names of a function's parameters; `**` if it takes any."""
+    parameters = inspect.signature(function).parameters.values()
+    return {"**" if p.kind is p.VAR_KEYWORD else p.name for p in parameters}
+
+
+def _plain_actions(env: gymnasium.Env) -> gymnasium.Env:
+    """`env` with actions counted from 0, or a one-dimensional Box."""
+    space = env.action_space
+    if isinstance(space, spaces.Discrete):
+        start = int(space.start)
+        if start == 0:
+            return env
+        return TransformAction(env, lambda action: action + start, spaces.Discrete(int(space.n)))
+    if isinstance(space, spaces.Box) and len(space.shape) == 1:
+        return env
+    raise EnvError(
+        f"actions of {describe(env)['env_id']} are {space}; ilpyt learns Discrete and one-dimensional Box actions. "
+        "Wrap the environment in gymnasium.wrappers.TransformAction to give it one of these."
+    )
+
+
+def _plain_observations(env: gymnasium.Env) -> gymnasium.Env:
+    """`env` with vectors, or images of shape (height, width, channels), for observations."""
+    space = env.observation_space
+    if not isinstance(space, spaces.Box):
+        if not space.is_np_flattenable:
+            raise EnvError(
+                f"observations of {describe(env)['env_id']} are {space}, which has no fixed length; ilpyt learns from "
+                "Box, Discrete, MultiDiscrete, MultiBinary, Tuple and Dict observations. Wrap the environment in "
+                "gymnasium.wrappers.TransformObservation to give it one of these."
+            )
+        return FlattenObservation(env)
+    if len(space.shape) == 1 or (len(space.shape) == 3 and not _channels_first(space.shape)):
+        return env
+    layout = _image_layout(space.shape, space.dtype)
+    low, high = layout(space.low), layout(space.high)
+    return TransformObservation(
+        env, lambda x: layout(np.asarray(x)), spaces.Box(low, high, dtype=cast(Any, space.dtype))
+    )
+
+
+def _channels_first(shape: tuple[int, ...]) -> bool:
+    """Whether an image's shape reads (channels, height, width), as stacked grey frames do."""
+    return shape[0] < min(shape[1:])
+
+
+def _image_layout(shape: tuple[int, ...], dtype: Any) -> Callable[[np.ndarray], np.ndarray]:
+    """How to lay out a Box that is neither a vector nor (height, width, channels)."""
+    if len(shape) == 4:  # a stack of images: their channels side by side
+        return lambda x: np.moveaxis(x, 0, -2).reshape(*shape[1:3], -1)
+    if len(shape) == 3:
+        return lambda x: np.moveaxis(x, 0, -1)
+    if len(shape) == 2 and dtype == np.uint8:
+        return lambda x: x[..., None]
+    return lambda x: x.reshape(-1)

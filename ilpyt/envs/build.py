@@ -1,0 +1,140 @@
+"""`build_env`: from an environment's id to a vectorized environment.
+
+gymnasium is looked up first, gym 0.26 second; `gymnasium:ID` and `gym:ID` name one of the two.
+"""
+
+import difflib
+import importlib
+import logging
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+
+from ilpyt.envs.dummy_vec_env import DummyVecEnv
+from ilpyt.envs.subproc_vec_env import SubProcVecEnv
+from ilpyt.envs.vec_env import VecEnv
+from ilpyt.utils.errors import EnvError
+
+VEC_ENVS: dict[str, type[VecEnv]] = {"dummy": DummyVecEnv, "subproc": SubProcVecEnv}
+
+# What gymnasium refuses under the old version and has, with the same dynamics, under the new one.
+# https://gymnasium.farama.org/environments/box2d/lunar_lander/#version-history
+SUCCESSORS = {
+    "LunarLander-v2": "LunarLander-v3",
+    "LunarLanderContinuous-v2": "LunarLanderContinuous-v3",
+}
+
+log = logging.getLogger(__name__)
+_announced: set[str] = set()
+
+
+def build_env(
+    env_id: str | Callable[[], Any], num_env: int = 16, seed: int = 24, vecenv_type: str = "dummy", **make_kwargs: Any
+) -> VecEnv:
+    """Build `num_env` environments that are stepped together.
+
+    Parameters
+    ----------
+    env_id: an id that gymnasium or gym knows, among them those your script has registered; `gymnasium:ID` or
+        `gym:ID` to say which; `module:ID` to import the module that registers it first; or a function without
+        arguments that makes an environment.
+    num_env: number of environments.
+    seed: environment `i` is seeded with `seed + i` at its first reset.
+    vecenv_type: 'dummy' steps them in this process, 'subproc' in one worker process a core.
+    make_kwargs: go to the package's `make`, for instance `render_mode='rgb_array'`.
+
+    Raises
+    ------
+    EnvError: no such environment (the nearest names are listed), it can't be made here, or a space that ilpyt can't
+        learn from.
+    """
+    if vecenv_type not in VEC_ENVS:
+        raise ValueError(f"vecenv_type must be one of {', '.join(map(repr, VEC_ENVS))}, got {vecenv_type!r}")
+    if isinstance(num_env, bool) or not isinstance(num_env, int) or num_env < 1:
+        raise ValueError(f"num_env must be a whole number of at least 1, got {num_env!r}")
+    env_fn: Callable[[], Any]
+    if isinstance(env_id, str):
+        env_fn = _resolve(env_id, make_kwargs)
+    elif callable(env_id):
+        if make_kwargs:
+            raise TypeError(f"{', '.join(make_kwargs)}: keywords go with an id; a function makes its environment itself")
+        env_fn = env_id
+    else:
+        raise TypeError(f"env_id must be a string or a function that makes an environment, got {env_id!r}")
+    return VEC_ENVS[vecenv_type]([env_fn] * num_env, seed)
+
+
+@dataclass(frozen=True)
+class EnvFactory:
+    """Makes an environment of a package from its specification.
+
+    It holds the specification rather than the id, so that a worker process can make environments that only the user's
+    script has registered.
+    """
+
+    package: str
+    spec: Any
+    make_kwargs: dict[str, Any]
+
+    def __call__(self) -> Any:
+        """A new environment."""
+        make = importlib.import_module(self.package).make
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*out of date.*")  # the paper's environments are, on purpose
+            return make(self.spec, disable_env_checker=True, **self.make_kwargs)
+
+
+def _resolve(env_id: str, make_kwargs: dict[str, Any]) -> EnvFactory:
+    """The factory for an id."""
+    prefix, _, name = env_id.rpartition(":")
+    packages = ["gymnasium", "gym"]
+    if prefix in packages:
+        packages = [prefix]
+    elif prefix:
+        try:
+            importlib.import_module(prefix)
+        except ImportError as error:
+            raise EnvError(f"{env_id!r}: can't import the module {prefix!r}: {error}") from error
+    refusals = []
+    for package in packages:
+        candidates = [name, SUCCESSORS[name]] if package == "gymnasium" and name in SUCCESSORS else [name]
+        for candidate in candidates:
+            try:
+                spec = _spec(package, candidate)
+            except Exception as error:
+                refusals.append(f"{package}: {error}")
+                continue
+            if candidate != name and name not in _announced:
+                _announced.add(name)
+                log.warning("gymnasium calls %s %s now (same dynamics); using that.", name, candidate)
+            return EnvFactory(package, spec, make_kwargs)
+    known = sorted({i for package in packages for i in importlib.import_module(package).envs.registry})
+    nearest = difflib.get_close_matches(name, known, n=4, cutoff=0.5)
+    hint = f"Did you mean {', '.join(nearest)}?" if nearest else "Register it first, or pass a function that makes it."
+    raise EnvError(f"there is no environment {env_id!r}. {hint} ({'; '.join(refusals)})")
+
+
+def _spec(package: str, name: str) -> Any:
+    """A registered specification; raises what the package raises if there is none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        spec = importlib.import_module(package).envs.registry.get(name)
+        if spec is not None:
+            return spec
+        return importlib.import_module(package).spec(name)
+
+
+def _silence_notice() -> None:
+    """Take the notice that gym prints when it is imported: ilpyt's users can't act on it."""
+    try:
+        from gym_notices.notices import notices
+    except ImportError:
+        return
+    notices.clear()
+
+
+_silence_notice()
+_ = gymnasium  # gymnasium is imported here, gym only when an id needs it

@@ -1,0 +1,247 @@
+"""Environments stepped in parallel by worker processes, over shared memory.
+
+Each worker steps a contiguous slice of the environments in series. Observations, actions, rewards and flags lie in one
+anonymous shared memory; a step costs each worker one wake-up (a message of a few bytes) and nobody waits busily.
+
+Workers are fresh interpreters that import ilpyt and receive the environment functions by cloudpickle. They never import
+the user's script, so it needs no `if __name__ == '__main__'`. Nothing outlives the parent: the memory has no name, and
+a worker ends when its lifeline, a pipe whose other end only the parent holds, is closed.
+"""
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
+from typing import Any
+
+import cloudpickle
+import numpy as np
+
+from ilpyt.envs.dummy_vec_env import common_spaces
+from ilpyt.envs.vec_env import VecEnv
+from ilpyt.envs.worker import map_arrays
+from ilpyt.utils.errors import EnvError
+
+CHECK_EVERY = 1.0  # seconds between looks at whether a silent worker still lives
+START_WITHIN = 60.0  # seconds that environments get to be made, if there is a timeout at all
+CLOSE_WITHIN = 5.0  # seconds that workers get to close their environments
+
+
+class SubProcVecEnv(VecEnv):
+    """N environments in `num_workers` processes; trajectories are bit-identical to `DummyVecEnv`'s."""
+
+    def __init__(
+        self,
+        env_fns: Sequence[Callable[[], Any]],
+        seed: int | None = None,
+        *,
+        num_workers: int | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Start the workers and make the environments in them.
+
+        Parameters
+        ----------
+        env_fns, seed: see `VecEnv`.
+        num_workers: number of processes; None: one a core, at most one an environment.
+        timeout: seconds that a step, reset or render may take before it is an error; None: any time.
+        """
+        super().__init__(env_fns, seed)
+        if os.name != "posix":
+            raise EnvError("SubProcVecEnv needs Linux or macOS; use DummyVecEnv (vecenv_type='dummy') here")
+        num_workers = min(self.num_envs, _cores() if num_workers is None else num_workers)
+        if num_workers < 1:
+            raise ValueError(f"num_workers must be at least 1, got {num_workers}")
+        self._timeout = None if timeout is None else max(timeout, START_WITHIN)
+        bounds = np.linspace(0, self.num_envs, num_workers + 1).astype(int).tolist()
+        self._slices = list(zip(bounds[:-1], bounds[1:], strict=True))
+        self.description = {"env_id": "?"}
+
+        memory_fd = _shared_memory_fd()
+        lifeline_read, lifeline = os.pipe()
+        self._workers: list[_WorkerProcess] = []
+        self._end = weakref.finalize(self, _end_workers, self._workers, lifeline, os.getpid())
+        try:
+            for _ in self._slices:
+                self._workers.append(_WorkerProcess(memory_fd, lifeline_read))
+            for worker, (start, stop) in zip(self._workers, self._slices, strict=True):
+                worker.send((sys.path, cloudpickle.dumps(self.env_fns[start:stop]), start, self.num_envs))
+            introductions = self._collect("start")
+            self.description, self.render_mode = introductions[0][1:]
+            observation_space, action_space = common_spaces([s for spaces, *_ in introductions for s in spaces])
+            self._set_up(
+                map_arrays(memory_fd, self.num_envs, observation_space, action_space), observation_space, action_space
+            )
+            self._call("attach", observation_space, action_space)
+            self._timeout = timeout
+        except BaseException:
+            self._closed = True
+            self._end()
+            raise
+        finally:
+            os.close(memory_fd)
+            os.close(lifeline_read)
+
+    def _reset(self, seeds: list[list[int]]) -> None:
+        for worker, (start, stop) in zip(self._workers, self._slices, strict=True):
+            worker.send(("reset", (seeds[start:stop],)))
+        self._collect("reset")
+
+    def _step(self) -> list[dict] | None:
+        self._arrays.rewards.fill(np.nan)  # a worker that dies leaves nan from the environment it was in
+        for worker in self._workers:
+            worker.send_bytes(_STEP)
+        infos = self._collect("step")
+        if not any(infos):
+            return None
+        sizes = [stop - start for start, stop in self._slices]
+        return [info for part, n in zip(infos, sizes, strict=True) for info in (part or [{} for _ in range(n)])]
+
+    def _render(self) -> list[Any]:
+        return [frame for frames in self._call("render") for frame in frames]
+
+    def _close(self) -> None:
+        try:
+            self._timeout = CLOSE_WITHIN
+            self._call("close")
+        finally:
+            self._end()
+
+    def _call(self, name: str, *arguments: Any) -> list[Any]:
+        for worker in self._workers:
+            worker.send((name, arguments))
+        return self._collect(name)
+
+    def _collect(self, doing: str) -> list[Any]:
+        """The reply of every worker; a failure of one closes all."""
+        deadline = None if self._timeout is None else time.monotonic() + self._timeout
+        values = []
+        for i, worker in enumerate(self._workers):
+            try:
+                succeeded, value = worker.receive(deadline)
+            except _WorkerLostError as lost:
+                self._fail(f"{self._who(i, doing)} {lost} in {doing}")
+            if not succeeded:
+                self._fail(f"{value[0]}\n\nIn worker process {i}:\n{value[1].rstrip()}")
+            values.append(value)
+        return values
+
+    def _fail(self, message: str) -> None:
+        self._closed = True
+        self._end()
+        raise EnvError(message) from None
+
+    def _who(self, i: int, doing: str) -> str:
+        """The environment that worker `i` was busy with, or all of its environments."""
+        start, stop = self._slices[i]
+        unfinished = np.flatnonzero(np.isnan(self._arrays.rewards[start:stop])) if doing == "step" else []
+        name = self.description["env_id"]
+        if len(unfinished):
+            return f"environment {start + unfinished[0]} ({name}): its worker process"
+        return f"environments {start} to {stop - 1} ({name}): their worker process"
+
+
+class _WorkerLostError(Exception):
+    """A worker died or didn't answer in time; the message completes 'its worker process ...'."""
+
+
+class _WorkerProcess:
+    """A worker process, seen from the parent."""
+
+    def __init__(self, memory_fd: int, lifeline_fd: int) -> None:
+        ours, theirs = socket.socketpair()
+        fds = (theirs.fileno(), memory_fd, lifeline_fd)
+        program = f"import sys; sys.path[:] = {sys.path!r}; from ilpyt.envs.worker import main; main{fds}"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            pass_fds=fds,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is the parent's to handle
+        )
+        theirs.close()
+        self.connection = Connection(ours.detach())
+        self._poll = select.poll()
+        self._poll.register(self.connection.fileno(), select.POLLIN)
+        self._owed = 0  # replies to requests that nobody waited for, after an interrupt
+
+    def send(self, request: Any) -> None:
+        self.send_bytes(ForkingPickler.dumps(request))
+
+    def send_bytes(self, request: Any) -> None:
+        try:
+            self.connection.send_bytes(request)
+        except ConnectionError:
+            pass  # dead: receive finds out and says so
+        self._owed += 1
+
+    def receive(self, deadline: float | None) -> tuple[bool, Any]:
+        """The reply to the last request."""
+        while True:
+            while not self._poll.poll(1000 * _patience(deadline)):
+                if self.process.poll() is not None:
+                    raise _WorkerLostError(self._last_words())
+                if deadline is not None and time.monotonic() >= deadline:
+                    raise _WorkerLostError("gave no answer in time")
+            try:
+                reply = self.connection.recv()
+            except (EOFError, ConnectionError):
+                raise _WorkerLostError(self._last_words()) from None
+            self._owed -= 1
+            if self._owed == 0 or not reply[0]:
+                return reply
+
+    def end(self, wait: float) -> None:
+        """Let the process end, and see to it that it does."""
+        self.connection.close()
+        try:
+            self.process.wait(wait)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def _last_words(self) -> str:
+        try:
+            code = self.process.wait(CHECK_EVERY)
+        except subprocess.TimeoutExpired:
+            return "closed its connection"
+        return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+
+_STEP = bytes(ForkingPickler.dumps(("step", ())))
+
+
+def _end_workers(workers: list[_WorkerProcess], lifeline: int, owner: int) -> None:
+    """End the workers of a VecEnv, also when it is garbage or the interpreter exits; once."""
+    if os.getpid() != owner:
+        return  # a forked child got a copy of the parent's VecEnv; the workers aren't its to end
+    for worker in workers:
+        worker.connection.close()
+    deadline = time.monotonic() + CHECK_EVERY
+    for worker in workers:
+        worker.end(max(0.0, deadline - time.monotonic()))
+    os.close(lifeline)
+
+
+def _patience(deadline: float | None) -> float:
+    """Seconds to wait before looking again."""
+    return CHECK_EVERY if deadline is None else min(CHECK_EVERY, max(0.0, deadline - time.monotonic()))
+
+
+def _shared_memory_fd() -> int:
+    """A file descriptor of memory that has no name, so that it can't be left behind."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("ilpyt")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

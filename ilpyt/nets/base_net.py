@@ -1,0 +1,142 @@
+"""What every network of ilpyt is: a module that maps states (and actions) to outputs, and outputs to actions."""
+
+import abc
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ilpyt.nets.distributions import Categorical, DiagonalNormal, Distribution
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
+LOG_STD_BOUNDS = (-5.0, 2.0)  # of a Normal head, so that no density becomes infinite
+
+
+class BaseNetwork(nn.Module, abc.ABC):
+    """A network with one linear output layer, read as logits, as means, or as plain values.
+
+    Extend it by `initialize`, which makes the layers, and `forward`. The constructor passes its arguments on to
+    `initialize`.
+    """
+
+    action_type: str | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+        self.initialize(*args, **kwargs)
+
+    @abc.abstractmethod
+    def initialize(self, *args: Any, **kwargs: Any) -> None:
+        """Make the layers."""
+
+    @abc.abstractmethod
+    def forward(self, x: Tensor, a: Tensor | None = None) -> Tensor:
+        """Outputs [B, output_shape] for states `x` [B, *obs] and, where the network takes them, actions `a`."""
+
+    def set_head(self, action_type: str | None, num_outputs: int, log_std: float = 0.0) -> None:
+        """Say how outputs are read.
+
+        Parameters
+        ----------
+        action_type: 'discrete' (logits of a Categorical), 'continuous' (means of a diagonal Normal whose standard
+            deviations are parameters of their own) or None (values).
+        num_outputs: width of the output layer.
+        log_std: initial logarithm of the standard deviation, in the units of the actions.
+        """
+        if action_type not in ("discrete", "continuous", None):
+            raise ValueError(f"action_type must be 'discrete', 'continuous' or None, got {action_type!r}")
+        self.action_type = action_type
+        if action_type == "continuous":
+            self.log_std = nn.Parameter(torch.full((num_outputs,), float(log_std)))
+
+    def get_distribution(self, x: Tensor) -> Distribution:
+        """The policy's distribution over actions in states `x` [B, *obs]."""
+        if self.action_type == "discrete":
+            return Categorical(self(x))
+        if self.action_type == "continuous":
+            return DiagonalNormal(self(x), self.log_std.clamp(*LOG_STD_BOUNDS))
+        raise TypeError(f"this {type(self).__name__} gives values, not actions: it was made with an output_shape")
+
+    def get_action(self, x: Tensor, deterministic: bool = False) -> tuple[Distribution, Tensor]:
+        """The distribution over actions in states `x` [B, *obs], and an action of each.
+
+        Parameters
+        ----------
+        deterministic: the mode instead of a sample.
+
+        Returns
+        -------
+        distribution, actions: int64 [B] or float32 [B, A].
+        """
+        distribution = self.get_distribution(x)
+        return distribution, distribution.mode() if deterministic else distribution.sample()
+
+    def observe(self, states: Tensor) -> None:
+        """Update the input's running statistics, if the network normalises its input, with states [B, *obs]."""
+        for module in self.children():
+            if isinstance(module, RunningNorm):
+                module.update(states)
+
+
+class RunningNorm(nn.Module):
+    """Shift and scale inputs to mean 0 and variance 1, by the statistics of all that `update` has seen.
+
+    The statistics are buffers: they are saved, loaded and moved with the weights. `forward` never changes them.
+    """
+
+    mean: Tensor
+    variance: Tensor
+    count: Tensor
+
+    def __init__(self, shape: tuple[int, ...], clip: float = 10.0, epsilon: float = 1e-8) -> None:
+        """Normalise inputs [B, *shape].
+
+        Parameters
+        ----------
+        clip: outputs lie in -clip..clip.
+        epsilon: added to the variance, in the input's units squared; an input that never varies maps to 0.
+        """
+        super().__init__()
+        self.clip = clip
+        self.epsilon = epsilon
+        self.register_buffer("mean", torch.zeros(shape))
+        self.register_buffer("variance", torch.ones(shape))
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+
+    @torch.no_grad()
+    def update(self, x: Tensor) -> None:
+        """Take in a batch [B, *shape] (Chan et al. 1979: combining the moments of two samples)."""
+        x = x.double()
+        old, new = self.count, len(x)
+        delta = x.mean(0) - self.mean.double()
+        squares = self.variance.double() * old + x.var(0, correction=0) * new + delta**2 * old * new / (old + new)
+        self.mean += (delta * new / (old + new)).float()
+        self.variance.copy_(squares / (old + new))
+        self.count += new
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalised `x`, float32 [B, *shape]."""
+        return ((x - self.mean) * (self.variance + self.epsilon).rsqrt()).clamp(-self.clip, self.clip)
+
+
+class OneHot(nn.Module):
+    """Discrete actions int [B] as vectors float32 [B, num_actions]."""
+
+    def __init__(self, num_actions: int) -> None:
+        super().__init__()
+        self.num_actions = num_actions
+
+    def forward(self, actions: Tensor) -> Tensor:
+        """Vectors with a 1 at each action."""
+        return F.one_hot(actions.long(), self.num_actions).float()
+
+
+def mlp(sizes: list[int], activation: str) -> nn.Sequential:
+    """Linear layers of these sizes, input first, with an activation between them and none at the end."""
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"activation must be one of {', '.join(map(repr, ACTIVATIONS))}, got {activation!r}")
+    layers: list[nn.Module] = []
+    for width_in, width_out in zip(sizes[:-1], sizes[1:], strict=True):
+        layers += [nn.Linear(width_in, width_out), ACTIVATIONS[activation]()]
+    return nn.Sequential(*layers[:-1])

@@ -1,0 +1,50 @@
+"""`choose_net`: a network that fits an environment."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from ilpyt.nets.base_net import BaseNetwork, OneHot
+from ilpyt.nets.net1d import Net1D
+from ilpyt.nets.net2d import Net2D
+
+if TYPE_CHECKING:
+    from ilpyt.envs import VecEnv
+
+
+def choose_net(
+    env: "VecEnv",
+    input_shape: int | tuple[int, ...] | None = None,
+    output_shape: int | tuple[int, ...] | None = None,
+    activation: str = "relu",
+    with_action_shape: bool = False,
+    **net_kwargs: Any,
+) -> BaseNetwork:
+    """A network for the environment's states: an MLP for vectors, a CNN for images.
+
+    Parameters
+    ----------
+    env: the vectorized environment.
+    input_shape: of a state; None: the environment's.
+    output_shape: number of outputs, read as values (a critic, a discriminator); None: a policy over the environment's
+        actions, whose outputs are logits (discrete) or means (continuous).
+    activation: 'relu' or 'tanh'.
+    with_action_shape: the network takes the action as a second input.
+    net_kwargs: go to `Net1D.initialize` or `Net2D.initialize`: `hidden_sizes`, `normalize`, `log_std`.
+    """
+    shape = env.observation_shape if input_shape is None else _as_tuple(input_shape)
+    if output_shape is None:
+        net_kwargs["action_type"] = env.type
+        outputs = env.num_actions
+    else:
+        outputs = math.prod(_as_tuple(output_shape))
+    if with_action_shape:
+        net_kwargs["action_encoder"] = OneHot(env.num_actions) if env.type == "discrete" else nn.Identity()
+        net_kwargs["action_size"] = env.num_actions
+    net = Net2D if len(shape) == 3 else Net1D
+    return net(shape, outputs, activation=activation, **net_kwargs)
+
+
+def _as_tuple(shape: int | tuple[int, ...]) -> tuple[int, ...]:
+    return (shape,) if isinstance(shape, int) else tuple(shape)

@@ -1,0 +1,51 @@
+"""Multi-layer perceptrons for states that are vectors."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ilpyt.nets.base_net import BaseNetwork, RunningNorm, mlp
+
+
+class Net1D(BaseNetwork):
+    """A multi-layer perceptron over a state vector and, if it takes actions, the action beside it."""
+
+    def initialize(
+        self,
+        input_shape: tuple[int, ...],
+        output_shape: int,
+        *,
+        action_type: str | None = None,
+        action_encoder: nn.Module | None = None,
+        action_size: int = 0,
+        activation: str = "relu",
+        hidden_sizes: Sequence[int] = (128, 128),
+        normalize: bool = False,
+        log_std: float = 0.0,
+    ) -> None:
+        """Make the layers.
+
+        Parameters
+        ----------
+        input_shape: of a state.
+        output_shape: number of outputs.
+        action_type, log_std: see `BaseNetwork.set_head`.
+        action_encoder: turns actions into vectors of `action_size` numbers, which are a second input; None: no such
+            input.
+        activation: 'relu' or 'tanh'.
+        hidden_sizes: widths of the hidden layers; none at all makes the network linear.
+        normalize: shift and scale states by their running mean and variance, which `observe` updates.
+        """
+        self.normalizer = RunningNorm(input_shape) if normalize else nn.Identity()
+        self.action_encoder = action_encoder
+        self.layers = mlp([math.prod(input_shape) + action_size, *hidden_sizes, output_shape], activation)
+        self.set_head(action_type, output_shape, log_std)
+
+    def forward(self, x: Tensor, a: Tensor | None = None) -> Tensor:
+        """Outputs float32 [B, output_shape] for states float32 [B, *obs] and actions [B] or [B, A]."""
+        x = self.normalizer(x).flatten(1)
+        if self.action_encoder is not None:
+            x = torch.cat([x, self.action_encoder(a)], dim=1)
+        return self.layers(x)

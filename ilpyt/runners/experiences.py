@@ -1,0 +1,317 @@
+"""What a runner hands back: `Batch`, a rollout, and `Experiences`, whole episodes.
+
+Both check themselves when they are made; after that nobody asks again.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ilpyt.utils.demos import FIELDS, read_demos, write_demos
+from ilpyt.utils.errors import DataError
+
+if TYPE_CHECKING:
+    from ilpyt.envs import VecEnv
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Transitions, time-major: T steps of N environments, or M of them in one row after `flatten`.
+
+    Fields (leading dimensions [T, N] or [M])
+    ------
+    states: [.., *obs], float32; uint8 for images.
+    actions: int64 [..] or float32 [.., A], as the agent chose them (not clipped).
+    rewards: float32 [..].
+    dones: bool [..]; the episode ended here, for whatever reason.
+    terminated: bool [..]; it ended in a terminal state, whose value is 0.
+    next_states: [.., *obs]; the true successors, also where an episode ended.
+    infos: the episodes that ended in these steps: dicts of `env` (index), `return` (sum of rewards), `length` (steps).
+    """
+
+    states: Tensor
+    actions: Tensor
+    rewards: Tensor
+    dones: Tensor
+    terminated: Tensor
+    next_states: Tensor
+    infos: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        lead = tuple(self.rewards.shape)
+        for name, tensor in self.tensors().items():
+            if tuple(tensor.shape[: len(lead)]) != lead:
+                raise DataError(f"{name} has shape {list(tensor.shape)}, but rewards have {list(lead)}")
+        for name in ("dones", "terminated"):
+            flags = getattr(self, name)
+            if flags.shape != self.rewards.shape or flags.dtype != torch.bool:
+                raise DataError(f"{name} must be bool {list(lead)}, got {flags.dtype} {list(flags.shape)}")
+        if self.next_states.shape != self.states.shape:
+            raise DataError(
+                f"next_states have shape {list(self.next_states.shape)}, but states have {list(self.states.shape)}"
+            )
+
+    def __getitem__(self, name: str) -> Any:
+        """A field by name."""
+        if name not in {f.name for f in fields(self)}:
+            raise KeyError(name)
+        return getattr(self, name)
+
+    def __len__(self) -> int:
+        """Size of the first dimension."""
+        return len(self.rewards)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The fields that are tensors, by name."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "infos"}
+
+    def replace(self, **changes: Any) -> "Batch":
+        """A copy with other values for some fields."""
+        return replace(self, **changes)
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """The batch on a device."""
+        return self.replace(**{name: t.to(device, non_blocking=True) for name, t in self.tensors().items()})
+
+    def flatten(self) -> "Batch":
+        """Time and environments in one dimension: [T, N, ...] to [T * N, ...]."""
+        lead = self.rewards.dim()
+        return self.replace(**{name: t.flatten(0, lead - 1) for name, t in self.tensors().items()})
+
+    def minibatches(self, size: int, generator: torch.Generator | None = None) -> Iterator["Batch"]:
+        """Flat batches of `size` transitions (the last may be smaller) that cover all of them once, in random order."""
+        flat = self.flatten().replace(infos=[])
+        for indices in torch.randperm(len(flat), generator=generator).split(size):
+            indices = indices.to(flat.rewards.device)
+            yield flat.replace(**{name: t[indices] for name, t in flat.tensors().items()})
+
+
+class Experiences:
+    """Episodes end to end, M transitions in all: what a demonstration file holds.
+
+    Attributes
+    ----------
+    states: [M, *obs], float32; uint8 for images.
+    actions: int64 [M] or float32 [M, A].
+    rewards: float32 [M].
+    dones: bool [M]; the last transition of an episode. The last episode may be unfinished.
+    truncated: bool [M]; the episode was cut off here (a time limit), not ended by a terminal state.
+    metadata: where they come from: environment, package, versions, expert.
+    """
+
+    states: Tensor
+    actions: Tensor
+    rewards: Tensor
+    dones: Tensor
+    truncated: Tensor
+    metadata: dict[str, Any]
+
+    def __init__(
+        self,
+        states: Any = None,
+        actions: Any = None,
+        rewards: Any = None,
+        dones: Any = None,
+        truncated: Any = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """Take arrays, tensors or nested lists; nothing at all makes an empty one, to `add` to."""
+        self.metadata = dict(metadata or {})
+        self._parts: list[dict[str, Tensor]] = []
+        if states is not None:
+            self.add(states, actions, rewards, dones, truncated)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in FIELDS:  # joined on first use, so that `add` costs the same however much there is
+            self._join()
+            return self.__dict__[name]
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    def add(self, states: Any, actions: Any, rewards: Any, dones: Any, truncated: Any = None) -> None:
+        """Append one transition, or several that follow each other (leading dimension M in all five).
+
+        Raises
+        ------
+        DataError: lengths or shapes that don't match each other, or those already there.
+        """
+        if np.ndim(dones) == 0:
+            states, actions, rewards, dones = ([x] for x in (states, actions, rewards, dones))
+            truncated = None if truncated is None else [truncated]
+        part = {
+            "states": _tensor(states, "states"),
+            "actions": _tensor(actions, "actions"),
+            "rewards": _tensor(rewards, "rewards").float(),
+            "dones": _tensor(dones, "dones").bool(),
+        }
+        part["truncated"] = torch.zeros_like(part["dones"]) if truncated is None else _tensor(truncated, "truncated").bool()
+        if part["actions"].dtype != torch.float32:
+            part["actions"] = part["actions"].long()
+        if part["states"].dtype != torch.uint8 or part["states"].dim() != 4:
+            part["states"] = part["states"].float()
+        lengths = {name: len(tensor) for name, tensor in part.items()}
+        if len(set(lengths.values())) > 1:
+            raise DataError(f"fields differ in length: {', '.join(f'{k} {v}' for k, v in lengths.items())}")
+        for name in ("rewards", "dones", "truncated"):
+            if part[name].dim() != 1:
+                raise DataError(f"{name} have shape {list(part[name].shape)}, expected [{len(part[name])}]")
+        first = self._parts[0] if self._parts else self.__dict__
+        for name in ("states", "actions"):
+            if name in first and first[name].shape[1:] != part[name].shape[1:]:
+                raise DataError(
+                    f"{name} have shape {list(part[name].shape[1:])}, those already there {list(first[name].shape[1:])}"
+                )
+        if "states" in self.__dict__:
+            self._parts = [{name: self.__dict__.pop(name) for name in FIELDS}]
+        self._parts.append(part)
+
+    def __len__(self) -> int:
+        """Number of transitions."""
+        return sum(len(part["dones"]) for part in self._parts) if self._parts else len(self.dones)
+
+    def __getitem__(self, index: Any) -> "Experiences":
+        """Some of the transitions, by a slice or a tensor of indices."""
+        chosen = Experiences.__new__(Experiences)
+        chosen.__dict__.update({name: getattr(self, name)[index] for name in FIELDS})
+        chosen.__dict__.update(metadata=self.metadata, _parts=[])
+        return chosen
+
+    def __repr__(self) -> str:
+        return f"Experiences({len(self.bounds())} episodes, {len(self)} transitions)"
+
+    def bounds(self) -> list[tuple[int, int]]:
+        """First transition of every episode, and the one after its last."""
+        ends = (torch.nonzero(self.dones).flatten() + 1).tolist()
+        if len(self) and (not ends or ends[-1] < len(self)):
+            ends.append(len(self))
+        return list(zip([0, *ends[:-1]], ends, strict=True))
+
+    def episodes(self) -> list["Experiences"]:
+        """Every episode; a trailing unfinished one counts."""
+        return [self[start:end] for start, end in self.bounds()]
+
+    def get_episode_rewards(self) -> list[float]:
+        """The return (undiscounted sum of rewards) of every episode."""
+        rewards = self.rewards.double()
+        return [rewards[start:end].sum().item() for start, end in self.bounds()]
+
+    def to_torch(self) -> "Experiences":
+        """Itself: fields are tensors. Kept for code written for the 2021 release."""
+        self._join()
+        return self
+
+    def to_gpu(self) -> "Experiences":
+        """Move all fields to the GPU."""
+        self._join()
+        self.__dict__.update({name: getattr(self, name).cuda() for name in FIELDS})
+        return self
+
+    def save(self, path: str | Path) -> None:
+        """Write a `.npz` or `.pkl` file; it appears whole or not at all."""
+        write_demos(path, self)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Experiences":
+        """Read a demonstration file, also one of the 2021 release, without running anything in it.
+
+        Raises
+        ------
+        FileNotFoundError, DataError.
+        """
+        demos = read_demos(path)
+        try:
+            return cls(**demos)
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from None
+
+    def fit_to(self, env: "VecEnv", source: str = "demonstrations") -> "Experiences":
+        """These experiences with states and actions as `env` has them, after checking that they could come from it.
+
+        Discrete actions may be stored in any dtype that holds whole numbers, and with a trailing dimension of 1.
+
+        Parameters
+        ----------
+        source: what errors call them, for instance the file's path.
+
+        Raises
+        ------
+        DataError: empty, another observation or action shape, nan or infinite values, actions out of range. It names
+            field, episode and step.
+        """
+        if not len(self):
+            raise DataError(f"{source}: no transitions")
+        name = env.description["env_id"]
+        states, actions = self.states, self.actions
+        if tuple(states.shape[1:]) != env.observation_shape:
+            raise DataError(
+                f"{source}: a state has shape {list(states.shape[1:])}, in {name} it has {list(env.observation_shape)}; "
+                f"these are demonstrations of another environment{self._origin()}"
+            )
+        if env.type == "discrete" and actions.dim() == 2 and actions.shape[1] == 1:
+            actions = actions[:, 0]
+        if tuple(actions.shape[1:]) != env.action_shape:
+            raise DataError(
+                f"{source}: an action has shape {list(actions.shape[1:])}, in {name} it has {list(env.action_shape)}; "
+                f"these are demonstrations of another environment{self._origin()}"
+            )
+        for what, tensor in (("states", states), ("actions", actions), ("rewards", self.rewards)):
+            bad = torch.nonzero(~torch.isfinite(tensor)) if tensor.is_floating_point() else ()
+            if len(bad):
+                row = int(bad[0, 0])
+                raise DataError(f"{source}: {what} {self._where(row)} hold nan or infinity: {tensor[row].tolist()}")
+        if env.type == "discrete" and actions.is_floating_point():
+            fractional = torch.nonzero(actions != actions.round())
+            if len(fractional):
+                row = int(fractional[0, 0])
+                raise DataError(
+                    f"{source}: the action {self._where(row)} is {actions[row].item()}; {name} has whole numbers"
+                )
+            actions = actions.long()
+        row_or_none = env.find_invalid_action(actions.cpu().numpy())
+        if row_or_none is not None:
+            raise DataError(
+                f"{source}: the action {self._where(row_or_none)} is {actions[row_or_none].tolist()}, out of range for "
+                f"{name} ({env.action_space})"
+            )
+        if env.type == "continuous":
+            actions = actions.float()
+        fitted = self[:]
+        fitted.__dict__["actions"] = actions
+        return fitted
+
+    def _where(self, row: int) -> str:
+        episode, (start, _) = next((i, b) for i, b in enumerate(self.bounds()) if b[1] > row)
+        return f"of episode {episode}, step {row - start}"
+
+    def _origin(self) -> str:
+        return f" ({self.metadata['env_id']})" if "env_id" in self.metadata else ""
+
+    def _join(self) -> None:
+        if "states" in self.__dict__:
+            return
+        if not self._parts:
+            raise DataError("these Experiences are empty")
+        self.__dict__.update({name: torch.cat([part[name] for part in self._parts]) for name in FIELDS})
+        self._parts = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Plain arrays, discrete actions as small as they fit: what files hold."""
+        arrays = {name: getattr(self, name).cpu().numpy() for name in FIELDS}
+        if not self.actions.is_floating_point() and len(self) and 0 <= self.actions.min() and self.actions.max() < 256:
+            arrays["actions"] = arrays["actions"].astype(np.uint8)
+        return {**arrays, "metadata": self.metadata}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
+
+
+def _tensor(value: Any, name: str) -> Tensor:
+    try:
+        tensor = value if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value))
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} can't be made a tensor: {error}") from None
+    return tensor.float() if tensor.is_floating_point() else tensor

@@ -1,0 +1,179 @@
+"""`Runner`: an agent acting in vectorized environments, and what comes of it.
+
+There is one way through: the states that the environments are in go to `agent.step`, its actions to `env.step`. Nothing
+is kept back but those states and the returns of the episodes that are under way.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ilpyt.runners.experiences import Batch, Experiences
+from ilpyt.utils.seed_utils import TEST_SEED, preserved_random_state
+
+if TYPE_CHECKING:
+    from ilpyt.agents import BaseAgent
+    from ilpyt.envs import VecEnv
+
+__all__ = ["Batch", "Experiences", "Runner", "evaluate"]
+
+
+class Runner:
+    """Steps an agent in N environments."""
+
+    def __init__(self, env: "VecEnv", agent: "BaseAgent", use_gpu: bool = False) -> None:
+        """Nothing is stepped yet; the first `generate_...` resets the environments.
+
+        Parameters
+        ----------
+        env: the vectorized environment; a runner takes it for itself.
+        agent: whose `step` chooses the actions.
+        use_gpu: hand states to the agent, and batches back, on the GPU.
+        """
+        self.env = env
+        self.agent = agent
+        self.device = torch.device("cuda" if use_gpu else "cpu")
+        self._states: np.ndarray | None = None
+        self._returns = np.zeros(env.num_envs)
+        self._lengths = np.zeros(env.num_envs, dtype=np.int64)
+
+    def reset(self, seed: int | Sequence[Sequence[int]] | None = None) -> None:
+        """Start new episodes in all environments; for `seed` see `VecEnv.reset`."""
+        self._states = self.env.reset(seed)
+        self._returns[:] = 0
+        self._lengths[:] = 0
+        self.agent.reset()
+
+    def generate_batch(self, rollout_steps: int) -> Batch:
+        """Go on for some steps from where the environments are.
+
+        Parameters
+        ----------
+        rollout_steps: env steps of each environment, T.
+
+        Returns
+        -------
+        a batch [T, N, ...].
+        """
+        if rollout_steps < 1:
+            raise ValueError(f"rollout_steps must be at least 1, got {rollout_steps}")
+        if self._states is None:
+            self.reset()
+        batch, rows = self._allocate(rollout_steps)
+        for t in range(rollout_steps):
+            rows["states"][t] = self._states
+            actions, rewards, dones, infos, finished = self._step()
+            rows["actions"][t] = actions
+            rows["rewards"][t] = rewards
+            rows["dones"][t] = dones
+            rows["terminated"][t] = infos["terminated"]
+            rows["next_states"][t] = infos["final_states"]
+            batch["infos"].extend(finished)
+        rollout = Batch(**batch)
+        return rollout if self.device.type == "cpu" else rollout.to(self.device)
+
+    def generate_episodes(self, num_episodes: int, seed: int | Sequence[Sequence[int]] | None = None) -> Experiences:
+        """Play whole episodes, each from a reset.
+
+        How many an environment plays is fixed beforehand, and all that are counted are finished: whoever plays until
+        enough episodes are over counts short ones too often.
+
+        Parameters
+        ----------
+        num_episodes: number of episodes; number k is the k // N-th of environment k % N.
+        seed: see `VecEnv.reset`.
+        """
+        steps: list[list[tuple]] = [[] for _ in range(num_episodes)]
+        for k, i, (states, actions, rewards, dones, infos) in self._episodes(num_episodes, seed):
+            steps[k].append((states[i], actions[i], rewards[i], dones[i], infos["truncated"][i]))
+        columns = [np.stack(column) for column in zip(*(step for episode in steps for step in episode), strict=True)]
+        return Experiences(*columns, metadata=dict(self.env.description))
+
+    def evaluate(self, num_episodes: int, seed: int | Sequence[Sequence[int]] | None = None) -> list[float]:
+        """Play as `generate_episodes` does, and keep the returns (undiscounted sums of rewards) only."""
+        returns = [0.0] * num_episodes
+        for k, i, (_, _, rewards, _, _) in self._episodes(num_episodes, seed):
+            returns[k] += float(rewards[i])
+        return returns
+
+    def _episodes(self, num_episodes: int, seed: Any) -> Iterator[tuple[int, int, tuple]]:
+        """Play; yields (episode, environment, step of all environments) for every step that counts."""
+        if num_episodes < 1:
+            raise ValueError(f"num_episodes must be at least 1, got {num_episodes}")
+        self.reset(seed)
+        n = self.env.num_envs
+        playing = [i if i < num_episodes else None for i in range(n)]  # the episode that an environment is in
+        while any(k is not None for k in playing):
+            states = self._states
+            actions, rewards, dones, infos, _ = self._step()
+            for i, k in enumerate(playing):
+                if k is None:
+                    continue
+                yield k, i, (states, actions, rewards, dones, infos)
+                if dones[i]:
+                    playing[i] = k + n if k + n < num_episodes else None
+        self._states = None  # some environments are amid episodes that nobody counts: start afresh
+
+    @torch.inference_mode()
+    def _step(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, Any], list[dict[str, Any]]]:
+        """One step of all environments; actions, rewards, dones, infos, and the episodes that ended."""
+        actions = self.agent.step(torch.from_numpy(self._states).to(self.device))
+        self._states, rewards, dones, infos = self.env.step(actions)
+        self._returns += rewards
+        self._lengths += 1
+        finished: list[dict[str, Any]] = []
+        if dones.any():
+            for i in np.flatnonzero(dones).tolist():
+                finished.append({"env": i, "return": float(self._returns[i]), "length": int(self._lengths[i])})
+            self._returns[dones] = 0
+            self._lengths[dones] = 0
+        return actions, rewards, dones, infos, finished
+
+    def _allocate(self, steps: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """The tensors of a batch of `steps` steps, and the same memory as arrays."""
+        n, states = self.env.num_envs, torch.from_numpy(self._states)
+        shapes: dict[str, tuple[tuple[int, ...], torch.dtype]] = {
+            "states": (states.shape, states.dtype),
+            "actions": ((n, *self.env.action_shape), torch.int64 if self.env.type == "discrete" else torch.float32),
+            "rewards": ((n,), torch.float32),
+            "dones": ((n,), torch.bool),
+            "terminated": ((n,), torch.bool),
+            "next_states": (states.shape, states.dtype),
+        }
+        batch: dict[str, Any] = {k: torch.empty((steps, *shape), dtype=dtype) for k, (shape, dtype) in shapes.items()}
+        rows = {name: tensor.numpy() for name, tensor in batch.items()}
+        return {**batch, "infos": []}, rows
+
+
+def evaluate(
+    agent: "BaseAgent", env: "VecEnv", num_episodes: int = 100, *, seed: int = TEST_SEED, use_gpu: bool = False
+) -> list[float]:
+    """Returns of an agent acting greedily, on fresh environments like those of `env`, which itself isn't touched.
+
+    Episode k is played with environment seed `seed + k`, however many environments there are. The agent's mode and all
+    random numbers are afterwards what they were.
+
+    Parameters
+    ----------
+    agent: the agent; a scripted expert as well.
+    env: whose `env_fns` make the environments.
+    num_episodes: number of episodes.
+    seed: the first episode's; the default are the test episodes, on which nothing may be trained or tuned.
+
+    Returns
+    -------
+    The undiscounted return of each episode.
+    """
+    if num_episodes < 1:
+        raise ValueError(f"num_episodes must be at least 1, got {num_episodes}")
+    n = min(num_episodes, EVALUATION_ENVS)
+    env_fns = [env.env_fns[i % env.num_envs] for i in range(n)]
+    seeds = [[seed + k for k in range(i, num_episodes, n)] for i in range(n)]
+    with preserved_random_state(), agent.test_mode(), type(env)(env_fns) as own:
+        return Runner(own, agent, use_gpu).evaluate(num_episodes, seeds)
+
+
+EVALUATION_ENVS = 25  # environments of an evaluation; a constant, so that results depend on nothing else

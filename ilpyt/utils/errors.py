@@ -1,0 +1,31 @@
+"""The errors that ilpyt raises on its own account.
+
+Each also is the built-in exception that fits, so that code which knows nothing of ilpyt can catch it.
+"""
+
+
+class IlpytError(Exception):
+    """Whatever ilpyt found wrong; the base of its other errors."""
+
+
+class EnvError(IlpytError, RuntimeError):
+    """An environment failed, can't be made, or returned what it may not return."""
+
+
+class DataError(IlpytError, ValueError):
+    """Data (a demonstration file, weights, a batch) that is broken or doesn't fit."""
+
+
+class TrainingError(IlpytError, RuntimeError):
+    """Training can't go on, for instance because a loss is no longer finite."""
+
+
+class TrainingInterrupted(KeyboardInterrupt, SystemExit):
+    """Ctrl-C during training, raised after what was learnt has been saved.
+
+    Code that catches `KeyboardInterrupt` sees one; a script that doesn't ends with exit code 130 and no traceback.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("training interrupted")
+        self.code = 130

@@ -1,0 +1,127 @@
+"""Where metrics go: sinks with a `write` and a `close`, and a `Logger` that feeds them all."""
+
+import abc
+import csv
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+Metrics = Mapping[str, float]
+
+
+class Sink(abc.ABC):
+    """A place that metrics are written to."""
+
+    @abc.abstractmethod
+    def write(self, step: int, metrics: Metrics) -> None:
+        """Record metrics at a step; the algorithm says what a step is (an epoch, an env step)."""
+
+    def close(self) -> None:
+        """Nothing more will come."""
+        return
+
+
+class CSVSink(Sink):
+    """One row a `write` in a CSV file; each is on its way to the disk when `write` returns."""
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self._columns: list[str] = []
+
+    def write(self, step: int, metrics: Metrics) -> None:
+        """Append a row; a metric that wasn't there before gets a new column, empty above."""
+        row = {"step": step, **metrics}
+        unknown = [name for name in row if name not in self._columns]
+        if unknown:
+            self._add_columns(unknown)
+        with open(self._path, "a", newline="") as file:
+            csv.DictWriter(file, self._columns).writerow(row)
+
+    def _add_columns(self, names: list[str]) -> None:
+        rows: list[dict[str, Any]] = []
+        if self._path.exists():
+            with open(self._path, newline="") as file:
+                reader = csv.DictReader(file)
+                rows = list(reader)
+                self._columns = list(reader.fieldnames or [])
+        self._columns += [name for name in names if name not in self._columns]
+        temporary = self._path.with_name(f".{self._path.name}.new")
+        with open(temporary, "w", newline="") as file:
+            writer = csv.DictWriter(file, self._columns)
+            writer.writeheader()
+            writer.writerows(rows)
+        os.replace(temporary, self._path)
+
+
+class TensorBoardSink(Sink):
+    """Scalars in a TensorBoard event file."""
+
+    def __init__(self, folder: str | Path) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # slow to import, and not every process trains
+
+        self._writer = SummaryWriter(str(folder))
+
+    def write(self, step: int, metrics: Metrics) -> None:
+        """Record each metric as a scalar."""
+        for name, value in metrics.items():
+            self._writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Flush and close the event file."""
+        self._writer.close()
+
+
+class Progress(Sink):
+    """A progress bar with the latest metrics; on a terminal it moves, in a log file it prints a line now and then."""
+
+    def __init__(self, total: int, unit: str, enabled: bool = True) -> None:
+        self._bar = tqdm(
+            total=total,
+            unit=unit,
+            disable=not enabled,
+            mininterval=0.2 if sys.stderr.isatty() else 10,
+            dynamic_ncols=sys.stderr.isatty(),
+        )
+
+    def steps(self, steps: Iterable[int]) -> Iterator[int]:
+        """The steps, moving the bar on after each."""
+        for step in steps:
+            yield step
+            self._bar.update()
+
+    def write(self, step: int, metrics: Metrics) -> None:
+        """Show metrics beside the bar."""
+        self._bar.set_postfix({name.split("/")[-1]: f"{value:.4g}" for name, value in metrics.items()}, refresh=False)
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        self._bar.close()
+
+
+class Logger:
+    """Feeds metrics to several sinks, with the seconds since it was made."""
+
+    def __init__(self, sinks: Iterable[Sink]) -> None:
+        self.sinks = list(sinks)
+        self._start = time.perf_counter()
+
+    def write(self, step: int, metrics: Metrics) -> None:
+        """Record metrics at a step."""
+        metrics = {**metrics, "seconds": time.perf_counter() - self._start}
+        for sink in self.sinks:
+            sink.write(step, metrics)
+
+    def close(self) -> None:
+        """Close all sinks."""
+        for sink in self.sinks:
+            sink.close()
+
+
+def say(text: str) -> None:
+    """Print a line for the user to stderr, around whatever progress bar is there."""
+    tqdm.write(text, file=sys.stderr)

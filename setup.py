@@ -1,0 +1,35 @@
+"""ilpyt's package metadata; tools are configured in pyproject.toml."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "ilpyt/__init__.py").read_text())[1]  # type: ignore[index]
+
+BOX2D = ["box2d>=2.3.10", "pygame>=2.1.3"]
+TEST = [*BOX2D, "pytest>=7.4", "pytest-timeout>=2.1", "hypothesis>=6.80"]
+DEV = [*TEST, "ruff>=0.6", "mypy>=1.11", "import-linter>=2.0", "pdoc3>=0.11", "types-tqdm", "pre-commit>=3.5"]
+
+setup(
+    name="ilpyt",
+    version=VERSION,
+    description="Imitation learning research in PyTorch",
+    long_description=(HERE / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["ilpyt", "ilpyt.*"]),
+    package_data={"ilpyt": ["py.typed"]},
+    python_requires=">=3.10",
+    install_requires=[
+        "torch>=2.4",
+        "numpy>=1.26",
+        "gym>=0.26.2",
+        "gymnasium>=1.0",
+        "cloudpickle>=2.2",
+        "tensorboard>=2.14",
+        "tqdm>=4.65",
+    ],
+    extras_require={"box2d": BOX2D, "test": TEST, "dev": DEV},
+)

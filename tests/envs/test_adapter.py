@@ -1,0 +1,173 @@
+"""Whatever behaves like a Gym environment becomes a gymnasium one with plain spaces."""
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from ilpyt.envs.adapter import adapt, describe
+from ilpyt.utils.errors import EnvError
+
+
+class OldEnv:
+    """As in gym 0.21: 4-tuple, `seed` method, `reset` without arguments or info, `render(mode)`."""
+
+    observation_space = spaces.Box(-1, 1, (2,), np.float32)
+    action_space = spaces.Discrete(2)
+
+    def __init__(self, info=None):
+        self.info, self.seeded = info or {}, None
+
+    def seed(self, seed):
+        self.seeded = seed
+
+    def reset(self):
+        return np.zeros(2, np.float32)
+
+    def step(self, action):
+        return np.ones(2, np.float32), 1.0, True, self.info
+
+    def render(self, mode="human"):
+        return mode
+
+    def close(self):
+        pass
+
+
+class Spaced(gymnasium.Env):
+    """An environment with any spaces."""
+
+    def __init__(self, observation_space, action_space=None, observation=None):
+        self.observation_space = observation_space
+        self.action_space = action_space or spaces.Discrete(2)
+        self.observation = observation
+        self.taken = None
+
+    def reset(self, *, seed=None, options=None):
+        if self.observation is not None:
+            return self.observation, {}
+        self.observation_space.seed(0)
+        return self.observation_space.sample(), {}
+
+    def step(self, action):
+        self.taken = action
+        return self.reset()[0], 0.0, False, False, {}
+
+
+def test_old_environment_is_seeded_by_its_method_and_ends_as_terminated():
+    core = OldEnv()
+    env = adapt(core)
+    observation, info = env.reset(seed=7)
+    assert core.seeded == 7
+    assert observation.tolist() == [0, 0]
+    assert info == {}
+    assert env.step(0)[1:4] == (1.0, True, False)
+    assert env.render() == "rgb_array"
+
+
+def test_time_limit_in_an_old_info_is_a_truncation():
+    env = adapt(OldEnv({"TimeLimit.truncated": True}))
+    env.reset()
+    _, _, terminated, truncated, _ = env.step(0)
+    assert (terminated, truncated) == (False, True)
+
+
+def test_time_limit_flag_of_false_is_a_termination():
+    env = adapt(OldEnv({"TimeLimit.truncated": False}))
+    env.reset()
+    assert env.step(0)[2:4] == (True, False)
+
+
+def test_environment_of_gym_022_that_takes_a_seed_and_gives_no_info():
+    class Gym022(OldEnv):
+        def reset(self, *, seed=None, return_info=False, options=None):
+            self.seeded = seed
+            return np.zeros(2, np.float32)
+
+    core = Gym022()
+    assert adapt(core).reset(seed=3)[1] == {}
+    assert core.seeded == 3
+
+
+def test_old_environment_under_gyms_own_time_limit():
+    gym = pytest.importorskip("gym")
+    from gym.envs.registration import register
+
+    class Old(gym.Env, OldEnv):
+        observation_space = gym.spaces.Box(-1, 1, (2,), np.float32)
+        action_space = gym.spaces.Discrete(2)
+
+        def reset(self):
+            return np.zeros(2, np.float32)
+
+        def step(self, action):
+            return np.ones(2, np.float32), 1.0, False, {}
+
+    register("OldUnderLimit-v0", entry_point=Old, max_episode_steps=2)
+    env = adapt(gym.make("OldUnderLimit-v0", disable_env_checker=True))
+    assert isinstance(env.observation_space, spaces.Box)
+    env.reset(seed=1)
+    assert [env.step(0)[2:4] for _ in range(2)] == [(False, False), (False, True)]
+    assert describe(env)["env_id"] == "OldUnderLimit-v0"
+    assert describe(env)["backend"] == "gym"
+
+
+def test_wrappers_of_a_modern_environment_stay():
+    env = gymnasium.make("CartPole-v1")
+    assert adapt(env) is env
+
+
+@pytest.mark.parametrize(
+    ("space", "observation", "expected"),
+    [
+        (spaces.Discrete(4), 2, [0, 0, 1, 0]),
+        (spaces.MultiBinary(3), np.array([1, 0, 1]), [1, 0, 1]),
+        (spaces.MultiDiscrete([2, 3]), np.array([1, 0]), [0, 1, 1, 0, 0]),
+        (spaces.Tuple([spaces.Discrete(2), spaces.Box(-1, 1, (2,))]), (1, np.array([0.5, -0.5])), [0, 1, 0.5, -0.5]),
+        (spaces.Dict(a=spaces.Box(-1, 1, (1,)), b=spaces.Discrete(2)), {"a": np.array([0.5]), "b": 0}, [0.5, 1, 0]),
+        (spaces.Box(-1, 1, (2, 2)), np.array([[0.1, 0.2], [0.3, 0.4]]), [0.1, 0.2, 0.3, 0.4]),
+        (spaces.Box(-1, 1, ()), np.array(0.5), [0.5]),
+    ],
+)
+def test_observations_become_vectors(space, observation, expected):
+    env = adapt(Spaced(space, observation=observation))
+    assert env.observation_space.shape == (len(expected),)
+    np.testing.assert_allclose(env.reset()[0], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [((96, 96, 3), (96, 96, 3)), ((4, 84, 84), (84, 84, 4)), ((84, 84), (84, 84, 1)), ((2, 8, 9, 3), (8, 9, 6))],
+)
+def test_images_become_height_width_channels(shape, expected):
+    env = adapt(Spaced(spaces.Box(0, 255, shape, np.uint8)))
+    assert env.observation_space.shape == expected
+    observation, _ = env.reset()
+    assert observation.shape == expected
+    assert observation.dtype == np.uint8
+
+
+def test_stacked_frames_keep_their_pixels():
+    frames = np.arange(2 * 4 * 5, dtype=np.uint8).reshape(2, 4, 5)
+    env = adapt(Spaced(spaces.Box(0, 255, (2, 4, 5), np.uint8), observation=frames))
+    np.testing.assert_array_equal(env.reset()[0][..., 1], frames[1])
+
+
+def test_actions_counted_from_elsewhere_are_counted_from_0():
+    core = Spaced(spaces.Box(-1, 1, (1,)), spaces.Discrete(3, start=-1))
+    env = adapt(core)
+    assert env.action_space == spaces.Discrete(3)
+    env.reset()
+    env.step(0)
+    assert core.taken == -1
+
+
+@pytest.mark.parametrize("space", [spaces.MultiDiscrete([2, 2]), spaces.Dict(a=spaces.Discrete(2)), spaces.Box(0, 1, (2, 2))])
+def test_unsupported_actions_are_refused_with_the_way_out(space):
+    with pytest.raises(EnvError, match="TransformAction"):
+        adapt(Spaced(spaces.Box(-1, 1, (1,)), space))
+
+
+def test_observations_without_a_fixed_length_are_refused():
+    with pytest.raises(EnvError, match="no fixed length"):
+        adapt(Spaced(spaces.Sequence(spaces.Discrete(2))))
