@@ -1,6 +1,7 @@
 """What every agent is: networks and optimizers, a way to act and a way to learn."""
 
 import abc
+import copy
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -155,7 +156,7 @@ class BaseAgent(abc.ABC):
         """Take over what `state_dict` gave."""
         for kind in ("nets", "optimizers", "agents"):
             for name, part in getattr(self, kind).items():
-                part.load_state_dict(state[kind][name])
+                part.load_state_dict(copy.deepcopy(state[kind][name]))  # optimizers would share its tensors
 
     def set_train(self) -> None:
         """Explore: `step` samples."""

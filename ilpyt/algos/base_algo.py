@@ -152,7 +152,10 @@ class BaseAlgorithm(abc.ABC):
         """Write the agent's weights, numbered with the progress made."""
         self.agent.save(self.save_path, self.steps_done)
 
-    steps_done: int = 0
+    @property
+    @abc.abstractmethod
+    def steps_done(self) -> int:
+        """The progress made, which weights are numbered with; the algorithm says in what."""
 
     def load_demos(self, expert_demos: str | Path | Experiences) -> Experiences:
         """Demonstrations from a file or as they are, checked to be from an environment like this one.

@@ -1,9 +1,11 @@
 """Behavioral cloning: imitation as supervised learning (Pomerleau 1989)."""
 
 import copy
+import math
 from pathlib import Path
 
 import torch
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from ilpyt.agents.imitation_agent import ImitationAgent
 from ilpyt.algos.base_algo import BaseAlgorithm
@@ -20,18 +22,19 @@ class BC(BaseAlgorithm):
     def train(
         self,
         num_epochs: int = 1000,
-        batch_size: int = 32,
+        batch_size: int = 64,
         expert_demos: str | Path | Experiences = "demos.pkl",
         *,
         early_stopping: bool = True,
         validation_fraction: float = 0.1,
-        patience: int = 30,
+        patience: int = 15,
         save_interval: int = 100,
     ) -> None:
         """Fit the policy to demonstrations.
 
-        Some episodes are held out. With early stopping, training ends when the policy hasn't become better on them for
-        a while, and the agent is left with the best weights; without, all episodes are learnt from for all epochs.
+        With early stopping, some episodes are held out. Whenever the policy stops becoming better on them, the learning
+        rate falls to a fifth; when that has long not helped, training ends, and the agent has the weights that were
+        best. Without, all episodes are learnt from in all epochs, at one learning rate.
 
         Parameters
         ----------
@@ -39,8 +42,75 @@ class BC(BaseAlgorithm):
         batch_size: transitions of one gradient update.
         expert_demos: a demonstration file, or `Experiences`.
         early_stopping: see above.
-        validation_fraction: share of the episodes that are held out.
-        patience: epochs without a better validation loss after which training stops.
-        save_interval: epochs between saves.
+        validation_fraction: share of the episodes that early stopping holds out, at least one.
+        patience: epochs without a better held-out loss after which training ends; the learning rate falls after a third
+            of it.
+        save_interval: epochs between saves of the weights.
+
+        Raises
+        ------
+        FileNotFoundError, DataError: see `load_demos`.
+        TrainingError: the loss is no longer finite; the best weights so far are saved.
         """
-        ...
+        for name, value in (("num_epochs", num_epochs), ("batch_size", batch_size), ("patience", patience)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        demos = self.load_demos(expert_demos)
+        if early_stopping and len(demos.bounds()) == 1:
+            self.say("One episode only: none can be held out, so training takes all epochs.")
+            early_stopping = False
+        train, held_out = demos.split(validation_fraction) if early_stopping else (demos, None)
+        self.agent.observe(train.states)
+
+        optimizer = self.agent.optimizers["net"]
+        initial_lrs = [group["lr"] for group in optimizer.param_groups]
+        schedule = ReduceLROnPlateau(optimizer, factor=0.2, patience=patience // 3)
+        best_loss, best_epoch, best_weights = math.inf, 0, None
+        config = {"num_epochs": num_epochs, "batch_size": batch_size, "expert_demos": expert_demos}
+        config |= {"early_stopping": early_stopping, "validation_fraction": validation_fraction, "patience": patience}
+        with self.training(num_epochs, "epoch", **config) as bar:
+            try:
+                for epoch in bar.steps(range(1, num_epochs + 1)):
+                    metrics = self._train_epoch(train, batch_size)
+                    self.epochs += 1
+                    if held_out is not None:
+                        metrics["validation_loss"] = self._mean_loss(held_out)
+                        schedule.step(metrics["validation_loss"])
+                        if metrics["validation_loss"] < best_loss:
+                            best_loss, best_epoch = metrics["validation_loss"], epoch
+                            best_weights = copy.deepcopy(self.agent.net.state_dict())
+                    self.log(self.epochs, metrics)
+                    if epoch % save_interval == 0:
+                        self.save()
+                    if held_out is not None and epoch - best_epoch >= patience:
+                        break
+            finally:
+                if best_weights is not None:
+                    self.agent.net.load_state_dict(best_weights)
+                for group, lr in zip(optimizer.param_groups, initial_lrs, strict=True):
+                    group["lr"] = lr
+        if held_out is not None:
+            stopped = f"Stopped after epoch {epoch}" if epoch < num_epochs else f"All {num_epochs} epochs done"
+            self.say(f"{stopped}; kept the weights of epoch {best_epoch}, validation loss {best_loss:.4g}.")
+
+    epochs: int = 0  # passes over demonstrations, in all calls of `train`
+
+    @property
+    def steps_done(self) -> int:
+        """Epochs, which the weights are numbered with."""
+        return self.epochs
+
+    def _train_epoch(self, demos: Experiences, batch_size: int) -> dict[str, float]:
+        """One pass over the demonstrations in random order; the mean loss of its updates."""
+        total = 0.0
+        batches = torch.randperm(len(demos)).to(demos.dones.device).split(batch_size)
+        for indices in batches:
+            total += self.agent.update(demos[indices])["loss"]
+        return {"loss": total / len(batches)}
+
+    @torch.inference_mode()
+    def _mean_loss(self, demos: Experiences) -> float:
+        total = 0.0
+        for indices in torch.arange(len(demos)).split(CHUNK):
+            total += self.agent.loss(demos[indices]).item() * len(indices)
+        return total / len(demos)

@@ -194,6 +194,24 @@ class Experiences:
         """Every episode; a trailing unfinished one counts."""
         return [self[start:end] for start, end in self.bounds()]
 
+    def split(self, fraction: float) -> tuple["Experiences", "Experiences"]:
+        """All but a share of the episodes, drawn at random, and that share.
+
+        Transitions of one episode are never on both sides: they resemble each other too much for one side to test what
+        was learnt from the other.
+
+        Parameters
+        ----------
+        fraction: share of the episodes on the second side; at least one episode is on each.
+        """
+        bounds = self.bounds()
+        if not 0 < fraction < 1 or len(bounds) < 2:
+            raise ValueError(f"can't split off {fraction} of {len(bounds)} episodes; it takes 0 < fraction < 1 and 2")
+        order = torch.randperm(len(bounds)).tolist()
+        n = min(max(1, round(fraction * len(bounds))), len(bounds) - 1)
+        second, first = (torch.cat([torch.arange(*bounds[i]) for i in sorted(part)]) for part in (order[:n], order[n:]))
+        return self[first], self[second]
+
     def get_episode_rewards(self) -> list[float]:
         """The return (undiscounted sum of rewards) of every episode."""
         rewards = self.rewards.double()

@@ -116,6 +116,7 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         module = module.replace("numpy._core", "numpy.core")
+        module = {"copyreg": "copy_reg", "builtins": "__builtin__"}.get(module, module)
         try:
             return _KNOWN[module, name]
         except KeyError:
@@ -139,6 +140,11 @@ def _load_storage(content: bytes) -> Any:
     return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
 
+def _rebuild(cls: Any, base: Any, state: Any) -> _Record:
+    """How pickles of protocols 0 and 1 begin an object."""
+    return _Record()
+
+
 def _encode(text: str, encoding: str) -> bytes:
     """How pickles of protocol 2 spell bytes."""
     return text.encode("latin1")
@@ -152,6 +158,8 @@ _KNOWN: dict[tuple[str, str], str | type | Callable] = {
     ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
     ("numpy.core.numeric", "_frombuffer"): _from_buffer,
     ("_codecs", "encode"): _encode,
+    ("copy_reg", "_reconstructor"): _rebuild,
+    ("__builtin__", "object"): "object",
     ("collections", "OrderedDict"): OrderedDict,
     ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
     ("torch.storage", "_load_from_bytes"): _load_storage,
