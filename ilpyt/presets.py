@@ -3,7 +3,7 @@
 All of it is data; nothing in the library branches on an environment.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ilpyt.agents.heuristic_agent import (
@@ -20,22 +20,27 @@ from ilpyt.agents.heuristic_agent import (
 class PaperEnv:
     """An environment of the paper.
 
-    Fields
-    ------
-    threshold: mean return over 100 episodes at which it counts as solved (the paper, Table 1).
-    expert: the scripted expert that its demonstrations come from.
-    paper: the paper's Table 1: mean and standard deviation of the return by algorithm, and of the 'Expert'.
-    bc: settings of `examples/example_bc.py`: `net` for `choose_net`, `agent` for `ImitationAgent`, `train` for
-        `BC.train`.
+    Attributes:
+        threshold: mean return over 100 episodes at which it counts as solved (the paper, Table 1).
+        expert: the scripted expert that its demonstrations come from.
+        paper: the paper's Table 1: mean and standard deviation of the return by algorithm, and of the 'Expert'.
+        bc: settings of `examples/example_bc.py`: `net` for `choose_net`, `agent` for `ImitationAgent`, `train` for
+            `BC.train`.
     """
 
     threshold: float
     expert: type[HeuristicAgent]
     paper: dict[str, tuple[float, float]]
-    bc: dict[str, dict[str, Any]] = field(default_factory=dict)
+    bc: dict[str, dict[str, Any]]
 
 
-BC_DEFAULT: dict[str, dict[str, Any]] = {}
+# One setting clones all five experts. Normalised inputs matter to MountainCar, whose velocities are 20 times smaller
+# than its positions.
+BC: dict[str, dict[str, Any]] = {
+    "net": {"normalize": True},
+    "agent": {"lr": 1e-3},
+    "train": {"num_epochs": 200, "batch_size": 128},
+}
 
 PAPER_ENVS: dict[str, PaperEnv] = {
     "CartPole-v0": PaperEnv(
@@ -49,6 +54,7 @@ PAPER_ENVS: dict[str, PaperEnv] = {
             "GCL": (200.00, 0.00),
             "AppL": (200.00, 0.00),
         },
+        bc=BC,
     ),
     "MountainCar-v0": PaperEnv(
         threshold=-110,
@@ -60,6 +66,7 @@ PAPER_ENVS: dict[str, PaperEnv] = {
             "GAIL": (-104.31, 17.21),
             "AppL": (-108.60, 22.843),
         },
+        bc=BC,
     ),
     "MountainCarContinuous-v0": PaperEnv(
         threshold=90,
@@ -70,6 +77,7 @@ PAPER_ENVS: dict[str, PaperEnv] = {
             "DAgger": (93.20, 0.17),
             "GAIL": (79.78, 6.23),
         },
+        bc=BC,
     ),
     "LunarLander-v2": PaperEnv(
         threshold=200,
@@ -84,6 +92,7 @@ PAPER_ENVS: dict[str, PaperEnv] = {
             "A2C": (201.26, 62.52),
             "PPO": (249.72, 75.05),
         },
+        bc=BC,
     ),
     "LunarLanderContinuous-v2": PaperEnv(
         threshold=200,
@@ -95,5 +104,6 @@ PAPER_ENVS: dict[str, PaperEnv] = {
             "GAIL": (282.00, 31.73),
             "GCL": (255.414, 76.917),
         },
+        bc=BC,
     ),
 }

@@ -39,4 +39,10 @@ class Counter(gymnasium.Env):
             result = fault()
             if result is not None:
                 observation, reward = result
-        return observation, reward, over and (self.both or not self.truncates), over and (self.both or self.truncates), self.info
+        return (
+            observation,
+            reward,
+            over and (self.both or not self.truncates),
+            over and (self.both or self.truncates),
+            self.info,
+        )

@@ -20,13 +20,12 @@ from ilpyt.utils.errors import DataError, TrainingError
 class BaseAgent(abc.ABC):
     """An agent. Extend it by `initialize`, `step` and `update`.
 
-    Attributes
-    ----------
-    nets: networks by name; saved, loaded and moved by the methods here.
-    optimizers: their optimizers by name.
-    agents: agents that this one holds, by name; every method here reaches them too.
-    device: where its networks are.
-    training: False in test mode, in which `step` acts greedily.
+    Attributes:
+        nets: networks by name; saved, loaded and moved by the methods here.
+        optimizers: their optimizers by name.
+        agents: agents that this one holds, by name; every method here reaches them too.
+        device: where its networks are.
+        training: False in test mode, in which `step` acts greedily.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -66,18 +65,15 @@ class BaseAgent(abc.ABC):
     def optimize(self, name: str, loss: Tensor, max_grad_norm: float | None = None) -> float:
         """One step of optimizer `name` down the gradient of a loss.
 
-        Parameters
-        ----------
-        loss: a scalar.
-        max_grad_norm: clip the gradient's norm to this; None: not at all.
+        Args:
+            loss: a scalar.
+            max_grad_norm: clip the gradient's norm to this; None: not at all.
 
-        Returns
-        -------
-        the loss.
+        Returns:
+            the loss.
 
-        Raises
-        ------
-        TrainingError: the loss is not finite; the weights are left as they were.
+        Raises:
+            TrainingError: the loss is not finite; the weights are left as they were.
         """
         value = loss.item()
         if not math.isfinite(value):
@@ -94,11 +90,10 @@ class BaseAgent(abc.ABC):
     def save(self, path: str | Path, step: int, keep: int = 3) -> None:
         """Write the weights of each network to `<path>/<name>_<step>.pth`; whole or not at all.
 
-        Parameters
-        ----------
-        path: the folder; made if it isn't there.
-        step: what to number them with.
-        keep: how many of those that this agent has written remain; files it didn't write are left alone.
+        Args:
+            path: the folder; made if it isn't there.
+            step: what to number them with.
+            keep: how many of those that this agent has written remain; files it didn't write are left alone.
         """
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
@@ -114,18 +109,16 @@ class BaseAgent(abc.ABC):
     def load(self, path: str | Path, save_num: int = -1) -> int:
         """Read the weights of each network that `save` wrote.
 
-        Parameters
-        ----------
-        path: the folder.
-        save_num: the step they are numbered with; -1: the highest that all networks have.
+        Args:
+            path: the folder.
+            save_num: the step they are numbered with; -1: the highest that all networks have.
 
-        Returns
-        -------
-        the step.
+        Returns:
+            the step.
 
-        Raises
-        ------
-        FileNotFoundError, DataError: nothing to load, or weights of another network; then none has changed.
+        Raises:
+            FileNotFoundError: nothing to load.
+            DataError: weights of another network, or a broken file; no network has changed.
         """
         nets = dict(self._all_nets())
         folder = Path(path)

@@ -14,10 +14,9 @@ from ilpyt.nets.distributions import Distribution
 def behavioral_cloning_loss(policy: Distribution, expert_actions: Tensor) -> Tensor:
     """Mean negative log-likelihood of the expert's actions, in nats (Pomerleau 1989; Osa et al. 2018, eq. 3.1).
 
-    Parameters
-    ----------
-    policy: of the learner, in the B states that the expert was in.
-    expert_actions: int64 [B] or float32 [B, A].
+    Args:
+        policy: of the learner, in the B states that the expert was in.
+        expert_actions: int64 [B] or float32 [B, A].
     """
     return -policy.log_prob(expert_actions).mean()
 
@@ -28,11 +27,10 @@ class ImitationAgent(BaseAgent):
     def initialize(self, net: BaseNetwork, lr: float = 1e-3, *, max_grad_norm: float | None = None) -> None:
         """Take a policy network.
 
-        Parameters
-        ----------
-        net: a policy, as `ilpyt.nets.choose_net(env)` makes it.
-        lr: learning rate of Adam (Kingma & Ba 2015).
-        max_grad_norm: clip the gradient's norm to this; None: not at all.
+        Args:
+            net: a policy, as `ilpyt.nets.choose_net(env)` makes it.
+            lr: learning rate of Adam (Kingma & Ba 2015).
+            max_grad_norm: clip the gradient's norm to this; None: not at all.
         """
         self.net = net
         self.nets = {"net": net}

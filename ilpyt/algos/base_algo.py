@@ -51,19 +51,18 @@ class BaseAlgorithm(abc.ABC):
     ) -> None:
         """Take environment and agent.
 
-        Parameters
-        ----------
-        env: a vectorized environment, as `ilpyt.envs.build_env` makes it.
-        agent: what to train or test.
-        save_path: the folder for everything that is written; made if it isn't there.
-        load_path: a folder with weights to start from.
-        use_gpu: run networks on the GPU.
-        progress: show a progress bar and messages on stderr.
+        Args:
+            env: a vectorized environment, as `ilpyt.envs.build_env` makes it.
+            agent: what to train or test.
+            save_path: the folder for everything that is written; made if it isn't there.
+            load_path: a folder with weights to start from.
+            use_gpu: run networks on the GPU.
+            progress: show a progress bar and messages on stderr.
 
-        Raises
-        ------
-        OSError: `save_path` can't be written to.
-        FileNotFoundError, DataError: no weights at `load_path`, or those of another network.
+        Raises:
+            OSError: `save_path` can't be written to.
+            FileNotFoundError: no weights at `load_path`.
+            DataError: those there are another network's, or the agent can't act in this environment.
         """
         if not isinstance(env, VecEnv):
             raise TypeError(f"env must be a vectorized environment, as build_env makes it, got {type(env).__name__}")
@@ -95,13 +94,11 @@ class BaseAlgorithm(abc.ABC):
         compared on the same episodes; training's environments, the agent's mode and all random numbers are left as
         they were.
 
-        Parameters
-        ----------
-        num_episodes: number of episodes.
+        Args:
+            num_episodes: number of episodes.
 
-        Returns
-        -------
-        the undiscounted return of each.
+        Returns:
+            the undiscounted return of each.
         """
         returns = evaluate(self.agent, self.env, num_episodes, seed=TEST_SEED, use_gpu=self.use_gpu)
         with atomic_write(self.save_path / "test_results.npy") as file:
@@ -124,11 +121,10 @@ class BaseAlgorithm(abc.ABC):
     def training(self, total: int, unit: str, **config: Any) -> Iterator[Progress]:
         """Around a train loop: opens the sinks before, saves the agent's weights after it, however it ended.
 
-        Parameters
-        ----------
-        total: steps that the progress bar counts up to.
-        unit: what a step is.
-        config: what goes into `config.json`.
+        Args:
+            total: steps that the progress bar counts up to.
+            unit: what a step is.
+            config: what goes into `config.json`.
         """
         bar = Progress(total, unit, self.progress)
         try:
@@ -160,9 +156,9 @@ class BaseAlgorithm(abc.ABC):
     def load_demos(self, expert_demos: str | Path | Experiences) -> Experiences:
         """Demonstrations from a file or as they are, checked to be from an environment like this one.
 
-        Raises
-        ------
-        FileNotFoundError, DataError: see `Experiences.load` and `Experiences.fit_to`.
+        Raises:
+            FileNotFoundError: there is no such file.
+            DataError: see `Experiences.fit_to`.
         """
         if isinstance(expert_demos, Experiences):
             demos, source = expert_demos, "expert_demos"
@@ -195,7 +191,10 @@ class BaseAlgorithm(abc.ABC):
             "agent": type(self.agent).__name__,
             "nets": {name: str(net) for name, net in self.agent.nets.items()},
             "env": {**self.env.description, "num_env": self.env.num_envs, "vecenv": type(self.env).__name__},
-            "train": {name: value if isinstance(value, int | float | str | None) else str(value) for name, value in config.items()},
+            "train": {
+                name: value if isinstance(value, int | float | str | None) else str(value)
+                for name, value in config.items()
+            },
             "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         }
         with atomic_write(self.save_path / "config.json") as file:
@@ -230,7 +229,9 @@ def _check_agent_fits(agent: BaseAgent, env: VecEnv) -> None:
             f"{env.description['env_id']} takes {list(env.action_shape)} ({env.action_space})"
         )
     if env.type == "discrete" and actions.dtype.kind not in "iu":
-        raise DataError(f"{type(agent).__name__} gives {actions.dtype} actions, but this environment's are whole numbers")
+        raise DataError(
+            f"{type(agent).__name__} gives {actions.dtype} actions, but this environment's are whole numbers"
+        )
 
 
 def _without_version(env_id: str) -> str:

@@ -3,6 +3,7 @@
 import copy
 import math
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -36,21 +37,20 @@ class BC(BaseAlgorithm):
         rate falls to a fifth; when that has long not helped, training ends, and the agent has the weights that were
         best. Without, all episodes are learnt from in all epochs, at one learning rate.
 
-        Parameters
-        ----------
-        num_epochs: passes over the demonstrations, at most.
-        batch_size: transitions of one gradient update.
-        expert_demos: a demonstration file, or `Experiences`.
-        early_stopping: see above.
-        validation_fraction: share of the episodes that early stopping holds out, at least one.
-        patience: epochs without a better held-out loss after which training ends; the learning rate falls after a third
-            of it.
-        save_interval: epochs between saves of the weights.
+        Args:
+            num_epochs: passes over the demonstrations, at most.
+            batch_size: transitions of one gradient update.
+            expert_demos: a demonstration file, or `Experiences`.
+            early_stopping: see above.
+            validation_fraction: share of the episodes that early stopping holds out, at least one.
+            patience: epochs without a better held-out loss after which training ends; the learning rate falls after a
+                third of it.
+            save_interval: epochs between saves of the weights.
 
-        Raises
-        ------
-        FileNotFoundError, DataError: see `load_demos`.
-        TrainingError: the loss is no longer finite; the best weights so far are saved.
+        Raises:
+            FileNotFoundError: there is no such file.
+            DataError: the demonstrations are broken, or of another environment.
+            TrainingError: the loss is no longer finite; the best weights so far are saved.
         """
         for name, value in (("num_epochs", num_epochs), ("batch_size", batch_size), ("patience", patience)):
             if value < 1:
@@ -66,7 +66,7 @@ class BC(BaseAlgorithm):
         initial_lrs = [group["lr"] for group in optimizer.param_groups]
         schedule = ReduceLROnPlateau(optimizer, factor=0.2, patience=patience // 3)
         best_loss, best_epoch, best_weights = math.inf, 0, None
-        config = {"num_epochs": num_epochs, "batch_size": batch_size, "expert_demos": expert_demos}
+        config: dict[str, Any] = {"num_epochs": num_epochs, "batch_size": batch_size, "expert_demos": expert_demos}
         config |= {"early_stopping": early_stopping, "validation_fraction": validation_fraction, "patience": patience}
         with self.training(num_epochs, "epoch", **config) as bar:
             try:

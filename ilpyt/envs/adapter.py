@@ -21,14 +21,12 @@ from ilpyt.utils.errors import EnvError
 def adapt(env: Any) -> gymnasium.Env:
     """Wrap `env` as far as it needs it, so that the rest of ilpyt meets one kind of environment.
 
-    Parameters
-    ----------
-    env: an environment of gymnasium, of gym 0.26, of an older gym, or any object with `reset`, `step`,
-        `observation_space` and `action_space`.
+    Args:
+        env: an environment of gymnasium, of gym 0.26, of an older gym, or any object with `reset`, `step`,
+            `observation_space` and `action_space`.
 
-    Raises
-    ------
-    EnvError: a space that ilpyt can't learn from, with what could be done about it.
+    Raises:
+        EnvError: a space that ilpyt can't learn from, with what could be done about it.
     """
     return _plain_observations(_plain_actions(_gymnasium_style(env)))
 

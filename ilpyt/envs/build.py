@@ -8,7 +8,7 @@ import importlib
 import logging
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gymnasium
@@ -36,20 +36,18 @@ def build_env(
 ) -> VecEnv:
     """Build `num_env` environments that are stepped together.
 
-    Parameters
-    ----------
-    env_id: an id that gymnasium or gym knows, among them those your script has registered; `gymnasium:ID` or
-        `gym:ID` to say which; `module:ID` to import the module that registers it first; or a function without
-        arguments that makes an environment.
-    num_env: number of environments.
-    seed: environment `i` is seeded with `seed + i` at its first reset.
-    vecenv_type: 'dummy' steps them in this process, 'subproc' in one worker process a core.
-    make_kwargs: go to the package's `make`, for instance `render_mode='rgb_array'`.
+    Args:
+        env_id: an id that gymnasium or gym knows, among them those your script has registered; `gymnasium:ID` or
+            `gym:ID` to say which; `module:ID` to import the module that registers it first; or a function without
+            arguments that makes an environment.
+        num_env: number of environments.
+        seed: environment `i` is seeded with `seed + i` at its first reset.
+        vecenv_type: 'dummy' steps them in this process, 'subproc' in one worker process a core.
+        make_kwargs: go to the package's `make`, for instance `render_mode='rgb_array'`.
 
-    Raises
-    ------
-    EnvError: no such environment (the nearest names are listed), it can't be made here, or a space that ilpyt can't
-        learn from.
+    Raises:
+        EnvError: no such environment (the nearest names are listed), it can't be made here, or a space that ilpyt can't
+            learn from.
     """
     if vecenv_type not in VEC_ENVS:
         raise ValueError(f"vecenv_type must be one of {', '.join(map(repr, VEC_ENVS))}, got {vecenv_type!r}")
@@ -60,7 +58,9 @@ def build_env(
         env_fn = _resolve(env_id, make_kwargs)
     elif callable(env_id):
         if make_kwargs:
-            raise TypeError(f"{', '.join(make_kwargs)}: keywords go with an id; a function makes its environment itself")
+            raise TypeError(
+                f"{', '.join(make_kwargs)}: keywords go with an id; a function makes its environment itself"
+            )
         env_fn = env_id
     else:
         raise TypeError(f"env_id must be a string or a function that makes an environment, got {env_id!r}")
@@ -110,7 +110,8 @@ def _resolve(env_id: str, make_kwargs: dict[str, Any]) -> EnvFactory:
             if candidate != name and name not in _announced:
                 _announced.add(name)
                 log.warning("gymnasium calls %s %s now (same dynamics); using that.", name, candidate)
-            return EnvFactory(package, spec, make_kwargs)
+            # A VecEnv sees to the order of reset and step itself, at less cost than a wrapper on each environment.
+            return EnvFactory(package, replace(spec, order_enforce=False), make_kwargs)
     known = sorted({i for package in packages for i in importlib.import_module(package).envs.registry})
     nearest = difflib.get_close_matches(name, known, n=4, cutoff=0.5)
     hint = f"Did you mean {', '.join(nearest)}?" if nearest else "Register it first, or pass a function that makes it."

@@ -1,6 +1,7 @@
 """Environments stepped in this process, one after another: for debugging, and for cheap environments."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import gymnasium
@@ -51,23 +52,25 @@ class EnvSlice:
 
     def step(self) -> list[dict] | None:
         """Step every environment once; a list of their infos if one of them gave any."""
-        a = self._arrays
+        a, shape = self._arrays, self._shape
+        states, rewards, all_terminated, all_truncated = a.states, a.rewards, a.terminated, a.truncated
         infos: list[dict] | None = None
         i = 0
         doing = "step"
         actions = a.actions.copy()  # an environment may keep its action; the array is written again at the next step
         try:
             for i, env in enumerate(self.envs):
-                observation, a.rewards[i], terminated, truncated, info = env.step(actions[i])
-                self._checked(observation)
-                a.terminated[i] = terminated
-                a.truncated[i] = truncated
+                observation, rewards[i], terminated, truncated, info = env.step(actions[i])
+                if getattr(observation, "shape", None) != shape:
+                    observation = self._checked(observation)
+                all_terminated[i] = terminated
+                all_truncated[i] = truncated
                 if terminated or truncated:
                     a.final_states[i] = observation
                     doing = "reset"
                     observation = self._checked(self._first_observation(i, env))
                     doing = "step"
-                a.states[i] = observation
+                states[i] = observation
                 if info:
                     infos = infos or [{} for _ in self.envs]
                     infos[i] = info
@@ -101,6 +104,7 @@ class EnvSlice:
         return env.reset(seed=next(self._seeds[i], None))[0]
 
     def _checked(self, observation: Any) -> Any:
+        """The observation, if it has the shape that its space says; numpy would stretch some others to fit."""
         shape = np.shape(observation)
         if shape != self._shape:
             raise ValueError(f"its observation has shape {list(shape)}; its space says {list(self._shape)}")
@@ -161,10 +165,8 @@ class DummyVecEnv(VecEnv):
             return call(*args)
         except Exception:
             self._closed = True
-            try:
+            with suppress(EnvError):  # the first failure is the one to report
                 self._slice.close()
-            except EnvError:
-                pass  # the first failure is the one to report
             raise
 
 

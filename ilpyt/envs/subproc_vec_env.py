@@ -9,17 +9,17 @@ a worker ends when its lifeline, a pipe whose other end only the parent holds, i
 """
 
 import os
-import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from multiprocessing.connection import Connection
-from multiprocessing.reduction import ForkingPickler
+from contextlib import suppress
+from itertools import pairwise
 from typing import Any
 
 import cloudpickle
@@ -27,7 +27,7 @@ import numpy as np
 
 from ilpyt.envs.dummy_vec_env import common_spaces
 from ilpyt.envs.vec_env import VecEnv
-from ilpyt.envs.worker import map_arrays
+from ilpyt.envs.worker import Channel, map_arrays
 from ilpyt.utils.errors import EnvError
 
 CHECK_EVERY = 1.0  # seconds between looks at whether a silent worker still lives
@@ -48,11 +48,11 @@ class SubProcVecEnv(VecEnv):
     ) -> None:
         """Start the workers and make the environments in them.
 
-        Parameters
-        ----------
-        env_fns, seed: see `VecEnv`.
-        num_workers: number of processes; None: one a core, at most one an environment.
-        timeout: seconds that a step, reset or render may take before it is an error; None: any time.
+        Args:
+            env_fns: see `VecEnv`.
+            seed: see `VecEnv`.
+            num_workers: number of processes; None: one a core, at most one an environment.
+            timeout: seconds that a step, reset or render may take before it is an error; None: any time.
         """
         super().__init__(env_fns, seed)
         if os.name != "posix":
@@ -62,7 +62,7 @@ class SubProcVecEnv(VecEnv):
             raise ValueError(f"num_workers must be at least 1, got {num_workers}")
         self._timeout = None if timeout is None else max(timeout, START_WITHIN)
         bounds = np.linspace(0, self.num_envs, num_workers + 1).astype(int).tolist()
-        self._slices = list(zip(bounds[:-1], bounds[1:], strict=True))
+        self._slices = list(pairwise(bounds))
         self.description = {"env_id": "?"}
 
         memory_fd = _shared_memory_fd()
@@ -71,9 +71,9 @@ class SubProcVecEnv(VecEnv):
         self._end = weakref.finalize(self, _end_workers, self._workers, lifeline, os.getpid())
         try:
             for _ in self._slices:
-                self._workers.append(_WorkerProcess(memory_fd, lifeline_read))
+                self._workers.append(_WorkerProcess(memory_fd, lifeline_read, timeout))
             for worker, (start, stop) in zip(self._workers, self._slices, strict=True):
-                worker.send((sys.path, cloudpickle.dumps(self.env_fns[start:stop]), start, self.num_envs))
+                worker.send((cloudpickle.dumps(self.env_fns[start:stop]), start, self.num_envs))
             introductions = self._collect("start")
             self.description, self.render_mode = introductions[0][1:]
             observation_space, action_space = common_spaces([s for spaces, *_ in introductions for s in spaces])
@@ -98,7 +98,7 @@ class SubProcVecEnv(VecEnv):
     def _step(self) -> list[dict] | None:
         self._arrays.rewards.fill(np.nan)  # a worker that dies leaves nan from the environment it was in
         for worker in self._workers:
-            worker.send_bytes(_STEP)
+            worker.request_step()
         infos = self._collect("step")
         if not any(infos):
             return None
@@ -142,10 +142,9 @@ class SubProcVecEnv(VecEnv):
     def _who(self, i: int, doing: str) -> str:
         """The environment that worker `i` was busy with, or all of its environments."""
         start, stop = self._slices[i]
-        unfinished = np.flatnonzero(np.isnan(self._arrays.rewards[start:stop])) if doing == "step" else []
         name = self.description["env_id"]
-        if len(unfinished):
-            return f"environment {start + unfinished[0]} ({name}): its worker process"
+        if doing == "step" and np.isnan(rewards := self._arrays.rewards[start:stop]).any():
+            return f"environment {start + int(np.isnan(rewards).argmax())} ({name}): its worker process"
         return f"environments {start} to {stop - 1} ({name}): their worker process"
 
 
@@ -156,8 +155,10 @@ class _WorkerLostError(Exception):
 class _WorkerProcess:
     """A worker process, seen from the parent."""
 
-    def __init__(self, memory_fd: int, lifeline_fd: int) -> None:
+    def __init__(self, memory_fd: int, lifeline_fd: int, timeout: float | None) -> None:
         ours, theirs = socket.socketpair()
+        patience = CHECK_EVERY if timeout is None else min(CHECK_EVERY, timeout)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", *divmod(int(patience * 1e6), 10**6)))
         fds = (theirs.fileno(), memory_fd, lifeline_fd)
         program = f"import sys; sys.path[:] = {sys.path!r}; from ilpyt.envs.worker import main; main{fds}"
         self.process = subprocess.Popen(
@@ -167,40 +168,41 @@ class _WorkerProcess:
             start_new_session=True,  # Ctrl-C is the parent's to handle
         )
         theirs.close()
-        self.connection = Connection(ours.detach())
-        self._poll = select.poll()
-        self._poll.register(self.connection.fileno(), select.POLLIN)
-        self._owed = 0  # replies to requests that nobody waited for, after an interrupt
+        self.channel = Channel(ours)
+        self._owed = 0  # more than one: replies to requests that an interrupt kept from being waited for
 
     def send(self, request: Any) -> None:
-        self.send_bytes(ForkingPickler.dumps(request))
+        with suppress(ConnectionError):  # dead: receive finds out and says so
+            self.channel.send(request)
+        self._owed += 1
 
-    def send_bytes(self, request: Any) -> None:
-        try:
-            self.connection.send_bytes(request)
-        except ConnectionError:
-            pass  # dead: receive finds out and says so
+    def request_step(self) -> None:
+        with suppress(ConnectionError):
+            self.channel.send_byte(Channel.STEP)
         self._owed += 1
 
     def receive(self, deadline: float | None) -> tuple[bool, Any]:
         """The reply to the last request."""
         while True:
-            while not self._poll.poll(1000 * _patience(deadline)):
-                if self.process.poll() is not None:
-                    raise _WorkerLostError(self._last_words())
-                if deadline is not None and time.monotonic() >= deadline:
-                    raise _WorkerLostError("gave no answer in time")
             try:
-                reply = self.connection.recv()
+                reply = self.channel.receive()
+            except BlockingIOError:
+                if self.process.poll() is not None:
+                    raise _WorkerLostError(self._last_words()) from None
+                if deadline is not None and time.monotonic() >= deadline:
+                    raise _WorkerLostError("gave no answer in time") from None
+                continue
             except (EOFError, ConnectionError):
                 raise _WorkerLostError(self._last_words()) from None
             self._owed -= 1
+            if reply == Channel.DONE:
+                reply = (True, None)
             if self._owed == 0 or not reply[0]:
                 return reply
 
     def end(self, wait: float) -> None:
         """Let the process end, and see to it that it does."""
-        self.connection.close()
+        self.channel.close()
         try:
             self.process.wait(wait)
         except subprocess.TimeoutExpired:
@@ -215,24 +217,16 @@ class _WorkerProcess:
         return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
-_STEP = bytes(ForkingPickler.dumps(("step", ())))
-
-
 def _end_workers(workers: list[_WorkerProcess], lifeline: int, owner: int) -> None:
     """End the workers of a VecEnv, also when it is garbage or the interpreter exits; once."""
     if os.getpid() != owner:
         return  # a forked child got a copy of the parent's VecEnv; the workers aren't its to end
     for worker in workers:
-        worker.connection.close()
+        worker.channel.close()
     deadline = time.monotonic() + CHECK_EVERY
     for worker in workers:
         worker.end(max(0.0, deadline - time.monotonic()))
     os.close(lifeline)
-
-
-def _patience(deadline: float | None) -> float:
-    """Seconds to wait before looking again."""
-    return CHECK_EVERY if deadline is None else min(CHECK_EVERY, max(0.0, deadline - time.monotonic()))
 
 
 def _shared_memory_fd() -> int:

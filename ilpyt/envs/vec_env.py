@@ -17,13 +17,14 @@ Infos = dict[str, Any]
 class StepArrays:
     """What one step of N environments takes and gives; each environment owns a row.
 
-    Fields
-    ------
-    actions: int64 [N] or float32 [N, A].
-    states: uint8 [N, H, W, C] for uint8 images, else float32 [N, *obs]; where an episode ended, the next one's first.
-    final_states: like `states`; the last observation of an episode, valid where one ended.
-    rewards: float32 [N].
-    terminated, truncated: bool [N].
+    Attributes:
+        actions: int64 [N] or float32 [N, A].
+        states: uint8 [N, H, W, C] for uint8 images, else float32 [N, *obs]; where an episode ended, the next one's
+            first.
+        final_states: like `states`; the last observation of an episode, valid where one ended.
+        rewards: float32 [N].
+        terminated: bool [N].
+        truncated: bool [N].
     """
 
     actions: np.ndarray
@@ -57,17 +58,17 @@ class StepArrays:
 class VecEnv(abc.ABC):
     """N environments stepped together; an episode that ends is followed by the next one at once.
 
-    Attributes
-    ----------
-    num_envs: number of environments, N.
-    observation_space, action_space: of one environment, after `ilpyt.envs.adapter.adapt`.
-    observation_shape: of one observation, a tuple; images are (height, width, channels).
-    action_shape: of one action, a tuple; `()` for discrete actions.
-    num_actions: number of discrete actions, or of action dimensions.
-    type: 'discrete' or 'continuous'.
-    env_fns: the functions that made the environments, for making more of the same.
-    description: id, package and package version of the environments.
-    render_mode: what `render` gives; None: nothing.
+    Attributes:
+        num_envs: number of environments, N.
+        observation_space: of one environment, after `ilpyt.envs.adapter.adapt`.
+        action_space: likewise.
+        observation_shape: of one observation, a tuple; images are (height, width, channels).
+        action_shape: of one action, a tuple; `()` for discrete actions.
+        num_actions: number of discrete actions, or of action dimensions.
+        type: 'discrete' or 'continuous'.
+        env_fns: the functions that made the environments, for making more of the same.
+        description: id, package and package version of the environments.
+        render_mode: what `render` gives; None: nothing.
 
     An environment that raises, returns something else than its space says, or dies closes the whole VecEnv and
     raises `EnvError`, which names the environment.
@@ -82,11 +83,10 @@ class VecEnv(abc.ABC):
     def __init__(self, env_fns: Sequence[Callable[[], Any]], seed: int | None = None) -> None:
         """Make the environments.
 
-        Parameters
-        ----------
-        env_fns: one function an environment, without arguments, that makes it. Each must make an environment of its
-            own.
-        seed: environment `i` is seeded with `seed + i` at its first reset; None: by the operating system.
+        Args:
+            env_fns: one function an environment, without arguments, that makes it. Each must make an environment of its
+                own.
+            seed: environment `i` is seeded with `seed + i` at its first reset; None: by the operating system.
         """
         if callable(env_fns) or not env_fns or not all(callable(fn) for fn in env_fns):
             raise ValueError("env_fns must be a list of at least one function that makes an environment")
@@ -131,15 +131,13 @@ class VecEnv(abc.ABC):
     def reset(self, seed: int | Sequence[Sequence[int]] | None = None) -> np.ndarray:
         """Start a new episode in every environment.
 
-        Parameters
-        ----------
-        seed: an int: environment `i` is seeded with `seed + i`, now and not at later resets; a list of seeds for
-            every environment: the seeds of its next episodes, in order; None: as before (at the first reset, the
-            constructor's).
+        Args:
+            seed: an int: environment `i` is seeded with `seed + i`, now and not at later resets; a list of seeds for
+                every environment: the seeds of its next episodes, in order; None: as before (at the first reset, the
+                constructor's).
 
-        Returns
-        -------
-        states: [N, *obs].
+        Returns:
+            states: [N, *obs].
         """
         self._check_open()
         if seed is None and not self._has_reset:
@@ -160,17 +158,15 @@ class VecEnv(abc.ABC):
     def step(self, actions: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, Infos]:
         """Step every environment once, starting the next episode where one ended.
 
-        Parameters
-        ----------
-        actions: int [N], each in 0..num_actions-1, or float [N, A], clipped to the action space's bounds.
+        Args:
+            actions: int [N], each in 0..num_actions-1, or float [N, A], clipped to the action space's bounds.
 
-        Returns
-        -------
-        states: [N, *obs]; where an episode ended, the first observation of the next one.
-        rewards: float32 [N].
-        dones: bool [N], terminated or truncated.
-        infos: `terminated` bool [N], `truncated` bool [N], `final_states` [N, *obs] (the true successors, also where
-            an episode ended) and, only if some environment gave one, `env_infos` (a list of N dicts).
+        Returns:
+            states: [N, *obs]; where an episode ended, the first observation of the next one.
+            rewards: float32 [N].
+            dones: bool [N], terminated or truncated.
+            infos: `terminated` bool [N], `truncated` bool [N], `final_states` [N, *obs] (the true successors, also
+                where an episode ended) and, only if some environment gave one, `env_infos` (a list of N dicts).
 
         All arrays are the caller's to keep.
         """
@@ -198,6 +194,8 @@ class VecEnv(abc.ABC):
     def render(self) -> list[np.ndarray]:
         """A frame, uint8 [H, W, 3], of every environment; build them with `render_mode='rgb_array'`."""
         self._check_open()
+        if not self._has_reset:
+            raise EnvError("render was called before reset")
         if self.render_mode is None:
             raise ValueError("these environments draw nothing: build them with build_env(..., render_mode='rgb_array')")
         return self._render()
@@ -244,15 +242,12 @@ class VecEnv(abc.ABC):
     def find_invalid_action(self, actions: np.ndarray) -> int | None:
         """Row of the first action that this environment can't take as it is; None: it takes all of them.
 
-        Parameters
-        ----------
-        actions: int [M] or float [M, A].
+        Args:
+            actions: int [M] or float [M, A].
         """
-        if self._bounds is None:
-            invalid = (actions < 0) | (actions >= self.num_actions)
-        else:
-            low, high = self._bounds
-            invalid = ~((actions >= low) & (actions <= high)).all(axis=1)  # nan compares as False
+        low, high = (0, self.num_actions - 1) if self._bounds is None else self._bounds
+        valid = ((actions >= low) & (actions <= high)).reshape(len(actions), -1).all(axis=1)  # nan compares as False
+        invalid = ~valid
         return int(np.argmax(invalid)) if invalid.any() else None
 
     def _set_actions(self, actions: Any) -> None:

@@ -1,6 +1,7 @@
 """What every network of ilpyt is: a module that maps states (and actions) to outputs, and outputs to actions."""
 
 import abc
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -37,12 +38,11 @@ class BaseNetwork(nn.Module, abc.ABC):
     def set_head(self, action_type: str | None, num_outputs: int, log_std: float = 0.0) -> None:
         """Say how outputs are read.
 
-        Parameters
-        ----------
-        action_type: 'discrete' (logits of a Categorical), 'continuous' (means of a diagonal Normal whose standard
-            deviations are parameters of their own) or None (values).
-        num_outputs: width of the output layer.
-        log_std: initial logarithm of the standard deviation, in the units of the actions.
+        Args:
+            action_type: 'discrete' (logits of a Categorical), 'continuous' (means of a diagonal Normal whose standard
+                deviations are parameters of their own) or None (values).
+            num_outputs: width of the output layer.
+            log_std: initial logarithm of the standard deviation, in the units of the actions.
         """
         if action_type not in ("discrete", "continuous", None):
             raise ValueError(f"action_type must be 'discrete', 'continuous' or None, got {action_type!r}")
@@ -61,13 +61,11 @@ class BaseNetwork(nn.Module, abc.ABC):
     def get_action(self, x: Tensor, deterministic: bool = False) -> tuple[Distribution, Tensor]:
         """The distribution over actions in states `x` [B, *obs], and an action of each.
 
-        Parameters
-        ----------
-        deterministic: the mode instead of a sample.
+        Args:
+            deterministic: the mode instead of a sample.
 
-        Returns
-        -------
-        distribution, actions: int64 [B] or float32 [B, A].
+        Returns:
+            The distribution, and the actions: int64 [B] or float32 [B, A].
         """
         distribution = self.get_distribution(x)
         return distribution, distribution.mode() if deterministic else distribution.sample()
@@ -92,10 +90,9 @@ class RunningNorm(nn.Module):
     def __init__(self, shape: tuple[int, ...], clip: float = 10.0, epsilon: float = 1e-8) -> None:
         """Normalise inputs [B, *shape].
 
-        Parameters
-        ----------
-        clip: outputs lie in -clip..clip.
-        epsilon: added to the variance, in the input's units squared; an input that never varies maps to 0.
+        Args:
+            clip: outputs lie in -clip..clip.
+            epsilon: added to the variance, in the input's units squared; an input that never varies maps to 0.
         """
         super().__init__()
         self.clip = clip
@@ -137,6 +134,6 @@ def mlp(sizes: list[int], activation: str) -> nn.Sequential:
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation must be one of {', '.join(map(repr, ACTIVATIONS))}, got {activation!r}")
     layers: list[nn.Module] = []
-    for width_in, width_out in zip(sizes[:-1], sizes[1:], strict=True):
+    for width_in, width_out in pairwise(sizes):
         layers += [nn.Linear(width_in, width_out), ACTIVATIONS[activation]()]
     return nn.Sequential(*layers[:-1])

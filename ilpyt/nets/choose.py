@@ -23,15 +23,14 @@ def choose_net(
 ) -> BaseNetwork:
     """A network for the environment's states: an MLP for vectors, a CNN for images.
 
-    Parameters
-    ----------
-    env: the vectorized environment.
-    input_shape: of a state; None: the environment's.
-    output_shape: number of outputs, read as values (a critic, a discriminator); None: a policy over the environment's
-        actions, whose outputs are logits (discrete) or means (continuous).
-    activation: 'relu' or 'tanh'.
-    with_action_shape: the network takes the action as a second input.
-    net_kwargs: go to `Net1D.initialize` or `Net2D.initialize`: `hidden_sizes`, `normalize`, `log_std`.
+    Args:
+        env: the vectorized environment.
+        input_shape: of a state; None: the environment's.
+        output_shape: number of outputs, read as values (a critic, a discriminator); None: a policy over the
+            environment's actions, whose outputs are logits (discrete) or means (continuous).
+        activation: 'relu' or 'tanh'.
+        with_action_shape: the network takes the action as a second input.
+        net_kwargs: go to `Net1D.initialize` or `Net2D.initialize`: `hidden_sizes`, `normalize`, `log_std`.
     """
     shape = env.observation_shape if input_shape is None else _as_tuple(input_shape)
     if output_shape is None:

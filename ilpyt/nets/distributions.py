@@ -66,7 +66,7 @@ class Categorical(Distribution):
 
 
 class DiagonalNormal(Distribution):
-    """A Normal in each action dimension, independent of the others; `mean` and `log_std` [B, A] (or broadcast to it)."""
+    """A Normal in each action dimension, independent of the others; `mean` and `log_std` broadcast to [B, A]."""
 
     def __init__(self, mean: Tensor, log_std: Tensor) -> None:
         self.mean = mean

@@ -27,16 +27,16 @@ class Net1D(BaseNetwork):
     ) -> None:
         """Make the layers.
 
-        Parameters
-        ----------
-        input_shape: of a state.
-        output_shape: number of outputs.
-        action_type, log_std: see `BaseNetwork.set_head`.
-        action_encoder: turns actions into vectors of `action_size` numbers, which are a second input; None: no such
-            input.
-        activation: 'relu' or 'tanh'.
-        hidden_sizes: widths of the hidden layers; none at all makes the network linear.
-        normalize: shift and scale states by their running mean and variance, which `observe` updates.
+        Args:
+            input_shape: of a state.
+            output_shape: number of outputs.
+            action_type: see `BaseNetwork.set_head`.
+            log_std: see `BaseNetwork.set_head`.
+            action_encoder: turns actions into vectors of `action_size` numbers, which are a second input; None: no such
+                input.
+            activation: 'relu' or 'tanh'.
+            hidden_sizes: widths of the hidden layers; none at all makes the network linear.
+            normalize: shift and scale states by their running mean and variance, which `observe` updates.
         """
         self.normalizer = RunningNorm(input_shape) if normalize else nn.Identity()
         self.action_encoder = action_encoder

@@ -23,15 +23,17 @@ if TYPE_CHECKING:
 class Batch:
     """Transitions, time-major: T steps of N environments, or M of them in one row after `flatten`.
 
-    Fields (leading dimensions [T, N] or [M])
-    ------
-    states: [.., *obs], float32; uint8 for images.
-    actions: int64 [..] or float32 [.., A], as the agent chose them (not clipped).
-    rewards: float32 [..].
-    dones: bool [..]; the episode ended here, for whatever reason.
-    terminated: bool [..]; it ended in a terminal state, whose value is 0.
-    next_states: [.., *obs]; the true successors, also where an episode ended.
-    infos: the episodes that ended in these steps: dicts of `env` (index), `return` (sum of rewards), `length` (steps).
+    Leading dimensions are [T, N], or [M].
+
+    Attributes:
+        states: [.., *obs], float32; uint8 for images.
+        actions: int64 [..] or float32 [.., A], as the agent chose them (not clipped).
+        rewards: float32 [..].
+        dones: bool [..]; the episode ended here, for whatever reason.
+        terminated: bool [..]; it ended in a terminal state, whose value is 0.
+        next_states: [.., *obs]; the true successors, also where an episode ended.
+        infos: the episodes that ended in these steps: dicts of `env` (index), `return` (sum of rewards), `length`
+            (steps).
     """
 
     states: Tensor
@@ -94,14 +96,13 @@ class Batch:
 class Experiences:
     """Episodes end to end, M transitions in all: what a demonstration file holds.
 
-    Attributes
-    ----------
-    states: [M, *obs], float32; uint8 for images.
-    actions: int64 [M] or float32 [M, A].
-    rewards: float32 [M].
-    dones: bool [M]; the last transition of an episode. The last episode may be unfinished.
-    truncated: bool [M]; the episode was cut off here (a time limit), not ended by a terminal state.
-    metadata: where they come from: environment, package, versions, expert.
+    Attributes:
+        states: [M, *obs], float32; uint8 for images.
+        actions: int64 [M] or float32 [M, A].
+        rewards: float32 [M].
+        dones: bool [M]; the last transition of an episode. The last episode may be unfinished.
+        truncated: bool [M]; the episode was cut off here (a time limit), not ended by a terminal state.
+        metadata: where they come from: environment, package, versions, expert.
     """
 
     states: Tensor
@@ -135,9 +136,8 @@ class Experiences:
     def add(self, states: Any, actions: Any, rewards: Any, dones: Any, truncated: Any = None) -> None:
         """Append one transition, or several that follow each other (leading dimension M in all five).
 
-        Raises
-        ------
-        DataError: lengths or shapes that don't match each other, or those already there.
+        Raises:
+            DataError: lengths or shapes that don't match each other, or those already there.
         """
         if np.ndim(dones) == 0:
             states, actions, rewards, dones = ([x] for x in (states, actions, rewards, dones))
@@ -148,7 +148,9 @@ class Experiences:
             "rewards": _tensor(rewards, "rewards").float(),
             "dones": _tensor(dones, "dones").bool(),
         }
-        part["truncated"] = torch.zeros_like(part["dones"]) if truncated is None else _tensor(truncated, "truncated").bool()
+        part["truncated"] = (
+            torch.zeros_like(part["dones"]) if truncated is None else _tensor(truncated, "truncated").bool()
+        )
         if part["actions"].dtype != torch.float32:
             part["actions"] = part["actions"].long()
         if part["states"].dtype != torch.uint8 or part["states"].dim() != 4:
@@ -185,7 +187,7 @@ class Experiences:
 
     def bounds(self) -> list[tuple[int, int]]:
         """First transition of every episode, and the one after its last."""
-        ends = (torch.nonzero(self.dones).flatten() + 1).tolist()
+        ends: list[int] = (torch.nonzero(self.dones).flatten() + 1).tolist()
         if len(self) and (not ends or ends[-1] < len(self)):
             ends.append(len(self))
         return list(zip([0, *ends[:-1]], ends, strict=True))
@@ -200,9 +202,8 @@ class Experiences:
         Transitions of one episode are never on both sides: they resemble each other too much for one side to test what
         was learnt from the other.
 
-        Parameters
-        ----------
-        fraction: share of the episodes on the second side; at least one episode is on each.
+        Args:
+            fraction: share of the episodes on the second side; at least one episode is on each.
         """
         bounds = self.bounds()
         if not 0 < fraction < 1 or len(bounds) < 2:
@@ -236,9 +237,8 @@ class Experiences:
     def load(cls, path: str | Path) -> "Experiences":
         """Read a demonstration file, also one of the 2021 release, without running anything in it.
 
-        Raises
-        ------
-        FileNotFoundError, DataError.
+        Raises:
+            FileNotFoundError, DataError.
         """
         demos = read_demos(path)
         try:
@@ -251,35 +251,32 @@ class Experiences:
 
         Discrete actions may be stored in any dtype that holds whole numbers, and with a trailing dimension of 1.
 
-        Parameters
-        ----------
-        source: what errors call them, for instance the file's path.
+        Args:
+            source: what errors call them, for instance the file's path.
 
-        Raises
-        ------
-        DataError: empty, another observation or action shape, nan or infinite values, actions out of range. It names
-            field, episode and step.
+        Raises:
+            DataError: empty, another observation or action shape, nan or infinite values, actions out of range. It
+                names field, episode and step.
         """
         if not len(self):
             raise DataError(f"{source}: no transitions")
         name = env.description["env_id"]
         states, actions = self.states, self.actions
-        if tuple(states.shape[1:]) != env.observation_shape:
-            raise DataError(
-                f"{source}: a state has shape {list(states.shape[1:])}, in {name} it has {list(env.observation_shape)}; "
-                f"these are demonstrations of another environment{self._origin()}"
-            )
         if env.type == "discrete" and actions.dim() == 2 and actions.shape[1] == 1:
             actions = actions[:, 0]
-        if tuple(actions.shape[1:]) != env.action_shape:
-            raise DataError(
-                f"{source}: an action has shape {list(actions.shape[1:])}, in {name} it has {list(env.action_shape)}; "
-                f"these are demonstrations of another environment{self._origin()}"
-            )
+        for what, tensor, expected in (
+            ("a state", states, env.observation_shape),
+            ("an action", actions, env.action_shape),
+        ):
+            if tuple(tensor.shape[1:]) != expected:
+                origin = f" ({self.metadata['env_id']})" if "env_id" in self.metadata else ""
+                raise DataError(
+                    f"{source}: {what} has shape {list(tensor.shape[1:])}, in {name} it has {list(expected)}; these are "
+                    f"demonstrations of another environment{origin}"
+                )
         for what, tensor in (("states", states), ("actions", actions), ("rewards", self.rewards)):
-            bad = torch.nonzero(~torch.isfinite(tensor)) if tensor.is_floating_point() else ()
-            if len(bad):
-                row = int(bad[0, 0])
+            if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+                row = int(torch.nonzero(~torch.isfinite(tensor))[0, 0])
                 raise DataError(f"{source}: {what} {self._where(row)} hold nan or infinity: {tensor[row].tolist()}")
         if env.type == "discrete" and actions.is_floating_point():
             fractional = torch.nonzero(actions != actions.round())
@@ -305,9 +302,6 @@ class Experiences:
         episode, (start, _) = next((i, b) for i, b in enumerate(self.bounds()) if b[1] > row)
         return f"of episode {episode}, step {row - start}"
 
-    def _origin(self) -> str:
-        return f" ({self.metadata['env_id']})" if "env_id" in self.metadata else ""
-
     def _join(self) -> None:
         if "states" in self.__dict__:
             return
@@ -319,7 +313,7 @@ class Experiences:
     def __getstate__(self) -> dict[str, Any]:
         """Plain arrays, discrete actions as small as they fit: what files hold."""
         arrays = {name: getattr(self, name).cpu().numpy() for name in FIELDS}
-        if not self.actions.is_floating_point() and len(self) and 0 <= self.actions.min() and self.actions.max() < 256:
+        if not self.actions.is_floating_point() and len(self) and self.actions.min() >= 0 and self.actions.max() < 256:
             arrays["actions"] = arrays["actions"].astype(np.uint8)
         return {**arrays, "metadata": self.metadata}
 

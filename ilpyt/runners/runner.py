@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ilpyt.runners.experiences import Batch, Experiences
+from ilpyt.utils.demos import FIELDS
 from ilpyt.utils.seed_utils import TEST_SEED, preserved_random_state
 
 if TYPE_CHECKING:
@@ -27,11 +27,10 @@ class Runner:
     def __init__(self, env: "VecEnv", agent: "BaseAgent", use_gpu: bool = False) -> None:
         """Nothing is stepped yet; the first `generate_...` resets the environments.
 
-        Parameters
-        ----------
-        env: the vectorized environment; a runner takes it for itself.
-        agent: whose `step` chooses the actions.
-        use_gpu: hand states to the agent, and batches back, on the GPU.
+        Args:
+            env: the vectorized environment; a runner takes it for itself.
+            agent: whose `step` chooses the actions.
+            use_gpu: hand states to the agent, and batches back, on the GPU.
         """
         self.env = env
         self.agent = agent
@@ -50,13 +49,11 @@ class Runner:
     def generate_batch(self, rollout_steps: int) -> Batch:
         """Go on for some steps from where the environments are.
 
-        Parameters
-        ----------
-        rollout_steps: env steps of each environment, T.
+        Args:
+            rollout_steps: env steps of each environment, T.
 
-        Returns
-        -------
-        a batch [T, N, ...].
+        Returns:
+            a batch [T, N, ...].
         """
         if rollout_steps < 1:
             raise ValueError(f"rollout_steps must be at least 1, got {rollout_steps}")
@@ -81,16 +78,16 @@ class Runner:
         How many an environment plays is fixed beforehand, and all that are counted are finished: whoever plays until
         enough episodes are over counts short ones too often.
 
-        Parameters
-        ----------
-        num_episodes: number of episodes; number k is the k // N-th of environment k % N.
-        seed: see `VecEnv.reset`.
+        Args:
+            num_episodes: number of episodes; number k is the k // N-th of environment k % N.
+            seed: see `VecEnv.reset`.
         """
         steps: list[list[tuple]] = [[] for _ in range(num_episodes)]
         for k, i, (states, actions, rewards, dones, infos) in self._episodes(num_episodes, seed):
             steps[k].append((states[i], actions[i], rewards[i], dones[i], infos["truncated"][i]))
-        columns = [np.stack(column) for column in zip(*(step for episode in steps for step in episode), strict=True)]
-        return Experiences(*columns, metadata=dict(self.env.description))
+        columns = zip(*(step for episode in steps for step in episode), strict=True)
+        fields = dict(zip(FIELDS, map(np.stack, columns), strict=True))
+        return Experiences(**fields, metadata=dict(self.env.description))
 
     def evaluate(self, num_episodes: int, seed: int | Sequence[Sequence[int]] | None = None) -> list[float]:
         """Play as `generate_episodes` does, and keep the returns (undiscounted sums of rewards) only."""
@@ -156,16 +153,14 @@ def evaluate(
     Episode k is played with environment seed `seed + k`, however many environments there are. The agent's mode and all
     random numbers are afterwards what they were.
 
-    Parameters
-    ----------
-    agent: the agent; a scripted expert as well.
-    env: whose `env_fns` make the environments.
-    num_episodes: number of episodes.
-    seed: the first episode's; the default are the test episodes, on which nothing may be trained or tuned.
+    Args:
+        agent: the agent; a scripted expert as well.
+        env: whose `env_fns` make the environments.
+        num_episodes: number of episodes.
+        seed: the first episode's; the default are the test episodes, on which nothing may be trained or tuned.
 
-    Returns
-    -------
-    The undiscounted return of each episode.
+    Returns:
+        The undiscounted return of each episode.
     """
     if num_episodes < 1:
         raise ValueError(f"num_episodes must be at least 1, got {num_episodes}")

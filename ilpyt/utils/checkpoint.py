@@ -26,7 +26,7 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
+        Path(temporary).chmod(0o666 & ~_umask())
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
@@ -42,9 +42,8 @@ def save_state(path: str | Path, state: dict[str, Any]) -> None:
 def load_state(path: str | Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     """Read what `save_state` wrote; a file that holds anything but tensors and plain values is refused.
 
-    Raises
-    ------
-    FileNotFoundError, DataError.
+    Raises:
+        FileNotFoundError, DataError.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no file {Path(path).absolute()}")

@@ -1,7 +1,7 @@
 """Demonstration files: reading them without trusting them, and writing them.
 
-`.npz` is read with `allow_pickle=False`. `.pkl` is read by an unpickler that knows arrays, tensors and `Experiences`, and
-nothing else: a pickle that asks for any other function is refused before anything runs.
+`.npz` is read with `allow_pickle=False`. `.pkl` is read by an unpickler that knows arrays, tensors and `Experiences`,
+and nothing else: a pickle that asks for any other function is refused before anything runs.
 """
 
 import io
@@ -25,14 +25,13 @@ FIELDS = ("states", "actions", "rewards", "dones", "truncated")
 def read_demos(path: str | Path) -> dict[str, Any]:
     """The arrays of a demonstration file, by field, and its `metadata`.
 
-    Returns
-    -------
-    `states`, `actions`, `rewards`, `dones`; `truncated` and `metadata` if the file has them. Arrays are as in the file.
+    Returns:
+        `states`, `actions`, `rewards`, `dones`; `truncated` and `metadata` if the file has them. Arrays are as in the
+            file.
 
-    Raises
-    ------
-    FileNotFoundError: no such file.
-    DataError: broken, empty, without a field, or a pickle that tries to run code.
+    Raises:
+        FileNotFoundError: no such file.
+        DataError: broken, empty, without a field, or a pickle that tries to run code.
     """
     path = Path(path)
     if not path.is_file():
@@ -45,7 +44,9 @@ def read_demos(path: str | Path) -> dict[str, Any]:
     except _RefusedError as error:
         raise DataError(f"{path} is refused: {error}; nothing of it was run") from None
     except Exception as error:
-        raise DataError(f"{path} is not a demonstration file, or a broken one ({error or type(error).__name__})") from error
+        raise DataError(
+            f"{path} is not a demonstration file, or a broken one ({error or type(error).__name__})"
+        ) from error
     missing = [name for name in FIELDS[:4] if name not in record]
     if missing:
         raise DataError(f"{path} has no {', '.join(missing)}; a demonstration file has {', '.join(FIELDS[:4])}")
@@ -60,7 +61,7 @@ def read_demos(path: str | Path) -> dict[str, Any]:
 
 
 def write_demos(path: str | Path, experiences: Any) -> None:
-    """Write `Experiences` as `.npz` (compressed) or `.pkl`, by the path's suffix; the file appears whole or not at all."""
+    """Write `Experiences` as `.npz` (compressed) or `.pkl`, by the path's suffix; whole or not at all."""
     path = Path(path)
     if path.suffix == ".pkl":
         with atomic_write(path) as file:

@@ -162,7 +162,9 @@ def test_actions_counted_from_elsewhere_are_counted_from_0():
     assert core.taken == -1
 
 
-@pytest.mark.parametrize("space", [spaces.MultiDiscrete([2, 2]), spaces.Dict(a=spaces.Discrete(2)), spaces.Box(0, 1, (2, 2))])
+@pytest.mark.parametrize(
+    "space", [spaces.MultiDiscrete([2, 2]), spaces.Dict(a=spaces.Discrete(2)), spaces.Box(0, 1, (2, 2))]
+)
 def test_unsupported_actions_are_refused_with_the_way_out(space):
     with pytest.raises(EnvError, match="TransformAction"):
         adapt(Spaced(spaces.Box(-1, 1, (1,)), space))

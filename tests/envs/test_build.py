@@ -77,7 +77,9 @@ def test_a_function_makes_environments():
 
 def test_a_module_is_imported_first(tmp_path, monkeypatch):
     (tmp_path / "registers_one.py").write_text(
-        "import gymnasium\nfrom tests.counter import Counter\ngymnasium.register('FromModule-v0', entry_point=Counter)\n"
+        "import gymnasium\n"
+        "from tests.counter import Counter\n"
+        "gymnasium.register('FromModule-v0', entry_point=Counter)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     assert backend("registers_one:FromModule-v0") == ("gymnasium", "FromModule-v0")
@@ -96,7 +98,11 @@ def test_an_unknown_id_lists_the_nearest():
 
 @pytest.mark.parametrize(
     ("kwargs", "message"),
-    [({"num_env": 0}, "at least 1, got 0"), ({"num_env": 2.0}, "got 2.0"), ({"vecenv_type": "process"}, "'dummy', 'subproc'")],
+    [
+        ({"num_env": 0}, "at least 1, got 0"),
+        ({"num_env": 2.0}, "got 2.0"),
+        ({"vecenv_type": "process"}, "'dummy', 'subproc'"),
+    ],
 )
 def test_wrong_arguments_are_named(kwargs, message):
     with pytest.raises(ValueError, match=message):
@@ -116,6 +122,7 @@ def test_what_gym_cant_run_on_this_numpy_says_the_way_out():
     with pytest.raises(EnvError, match="numpy<2"):
         with build_env("gym:Acrobot-v1", num_env=1) as env:
             env.reset()
+            env.step([0])
 
 
 @pytest.mark.skipif(NUMPY_2, reason="gym doesn't run all of its environments on NumPy 2")

@@ -262,7 +262,7 @@ def alive(pid):
 
 
 def shared_segments():
-    return {name for name in os.listdir("/dev/shm")}
+    return set(os.listdir("/dev/shm"))
 
 
 @pytest.mark.parametrize("workers", [1, 3, 99])

@@ -60,7 +60,11 @@ def test_normal_samples_have_its_mean_and_deviation():
 def test_choose_net_fits_spaces(envs):
     assert isinstance(choose_net(envs["discrete"]), Net1D)
     assert isinstance(choose_net(envs["image"]), Net2D)
-    for kind, dtype, shape in [("discrete", np.int64, (5,)), ("continuous", np.float32, (5, 2)), ("image", np.float32, (5, 3))]:
+    for kind, dtype, shape in [
+        ("discrete", np.int64, (5,)),
+        ("continuous", np.float32, (5, 2)),
+        ("image", np.float32, (5, 3)),
+    ]:
         env = envs[kind]
         states = torch.zeros((5, *env.observation_shape), dtype=torch.uint8 if kind == "image" else torch.float32)
         distribution, actions = choose_net(env).get_action(states)
@@ -112,7 +116,11 @@ def test_actions_are_a_second_input(envs, kind):
     env = envs[kind]
     net = choose_net(env, output_shape=1, with_action_shape=True)
     states = torch.zeros((2, *env.observation_shape), dtype=torch.uint8 if kind == "image" else torch.float32)
-    actions = torch.tensor([0, 1]) if kind == "discrete" else torch.stack([torch.zeros(env.num_actions), torch.ones(env.num_actions)])
+    actions = (
+        torch.tensor([0, 1])
+        if kind == "discrete"
+        else torch.stack([torch.zeros(env.num_actions), torch.ones(env.num_actions)])
+    )
     first, second = net(states, actions)
     assert first != second
 

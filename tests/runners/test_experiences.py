@@ -220,7 +220,9 @@ def test_a_pickle_that_runs_code_is_refused_and_nothing_runs(where, tmp_path):
     assert not (tmp_path / "evil").exists()
 
 
-@pytest.mark.parametrize("name", ["builtins eval", "torch load", "numpy load", "ilpyt.runners.runner Runner", "os system"])
+@pytest.mark.parametrize(
+    "name", ["builtins eval", "torch load", "numpy load", "ilpyt.runners.runner Runner", "os system"]
+)
 def test_no_other_name_is_looked_up(name, tmp_path):
     module, name = name.split()
     (tmp_path / "demos.pkl").write_bytes(b"c" + f"{module}\n{name}\n".encode() + b".")
@@ -236,7 +238,9 @@ def test_code_hidden_in_a_tensors_storage_is_refused(tmp_path):
     assert inner
     stream = (
         b"\x80\x04}(\x8c\x06states\x8c\x0dtorch.storage\x8c\x10_load_from_bytes\x93B"
-        + len(evil).to_bytes(4, "little") + evil + b"\x85Ru."
+        + len(evil).to_bytes(4, "little")
+        + evil
+        + b"\x85Ru."
     )
     (tmp_path / "demos.pkl").write_bytes(stream)
     with pytest.raises(DataError, match="demos.pkl"):
@@ -288,10 +292,18 @@ def test_demos_that_dont_fit_are_refused_by_field_episode_and_step(cartpole, lan
     nan[4, 1] = torch.nan
     fractional = np.array([0, 0, 0, 0.5, 0])
     for experiences, env, message in [
-        (demos(states=np.zeros((5, 8))), cartpole, r"a state has shape \[8\], in CartPole-v1 it has \[4\].*another env"),
+        (
+            demos(states=np.zeros((5, 8))),
+            cartpole,
+            r"a state has shape \[8\], in CartPole-v1 it has \[4\].*another env",
+        ),
         (demos(states=np.zeros((5, 8))), lander, r"an action has shape \[\], in LunarLanderContinuous-v3 it has \[2\]"),
         (demos(states=nan), cartpole, "f.pkl: states of episode 1, step 1 hold nan"),
-        (demos(actions=[0, 1, 0, 1, 2]), cartpole, "the action of episode 1, step 1 is 2, out of range for CartPole-v1"),
+        (
+            demos(actions=[0, 1, 0, 1, 2]),
+            cartpole,
+            "the action of episode 1, step 1 is 2, out of range for CartPole-v1",
+        ),
         (demos(actions=fractional), cartpole, "the action of episode 1, step 0 is 0.5; CartPole-v1 has whole numbers"),
         (
             demos(states=np.zeros((5, 8)), actions=np.full((5, 2), 1.5)),

@@ -87,11 +87,13 @@ def python(code):
 def test_import_says_nothing_and_touches_nothing_global():
     code = """
 import logging, random, numpy, torch, warnings
-before = random.getstate(), numpy.random.get_state()[1].tolist(), torch.get_rng_state().tolist(), torch.get_num_threads()
+def state():
+    generators = random.getstate(), numpy.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+    return *generators, torch.get_num_threads()
+before = state()
 handlers, filters = list(logging.root.handlers), list(warnings.filters)
 import ilpyt, ilpyt.algos, ilpyt.envs, ilpyt.nets, ilpyt.runners, ilpyt.agents, ilpyt.presets
-after = random.getstate(), numpy.random.get_state()[1].tolist(), torch.get_rng_state().tolist(), torch.get_num_threads()
-assert before == after
+assert state() == before
 assert logging.root.handlers == handlers and logging.getLogger("ilpyt").handlers == []
 assert torch.is_grad_enabled() and torch.get_default_dtype() == torch.float32
 """

@@ -1,0 +1,42 @@
+# Everything here runs in the environment that is active; CI makes its own (.ci/run).
+PYTHON ?= python
+
+.PHONY: install check lint types test test-long docs examples matrix bench demos
+
+install:  ## an environment to develop in
+	$(PYTHON) -m pip install -c constraints.txt -e '.[dev]'
+
+check: lint types test docs  ## what must pass before a commit lands
+
+lint:
+	ruff check .
+	ruff format --check .
+	lint-imports
+
+types:
+	mypy
+
+test:
+	$(PYTHON) -m pytest
+
+test-long:  ## also what takes minutes
+	$(PYTHON) -m pytest -m "long or not long"
+
+docs:  ## API pages into docs/api
+	pdoc --html --force --output-dir docs/api ilpyt
+
+examples:  ## every example, as a newcomer would run it
+	$(PYTHON) examples/example_bc.py --all
+	$(PYTHON) examples/custom_env.py
+
+matrix:  ## the environments' tests on NumPy 1.26, where gym runs whole, in an environment of its own
+	$(PYTHON) -m venv .venv-numpy1
+	sed '/^numpy==/d' constraints.txt > .venv-numpy1/constraints.txt
+	.venv-numpy1/bin/python -m pip install -q -c .venv-numpy1/constraints.txt 'numpy==1.26.4' -e '.[test]'
+	.venv-numpy1/bin/python -m pytest tests/envs tests/runners tests/nets tests/agents
+
+bench:  ## speed, as ratios against what users would otherwise run
+	$(PYTHON) benchmarks/speed.py all
+
+demos:  ## record the bundled demonstrations again
+	$(PYTHON) examples/example_generate_expert_demos.py

@@ -1,0 +1,191 @@
+"""Speed, as ratios against what users would otherwise run.
+
+    python benchmarks/speed.py            # all claims
+    python benchmarks/speed.py vecenv bc  # some
+
+Own code and peer are run in turns (A B A B ...), so that whatever else the machine is doing hits both; a claim is the
+ratio of the medians, with the least and greatest ratio of neighbouring runs beside it. Results are printed as a Markdown
+table and written to `benchmarks/results/speed.json`.
+"""
+
+import argparse
+import json
+import logging
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+import ilpyt
+from ilpyt.agents import ImitationAgent
+from ilpyt.nets import choose_net
+from ilpyt.runners import Experiences
+
+RESULTS = Path(__file__).parent / "results" / "speed.json"
+NUM_ENVS = 16
+Row = dict[str, object]
+
+
+def compare(claim: str, goal: str, unit: str, own: Callable[[], float], peer: Callable[[], float], runs: int) -> Row:
+    """Rates of own code and peer, in turns; the first of each warms up and doesn't count."""
+    own(), peer()
+    pairs = [(own(), peer()) for _ in range(runs)]
+    ratios = [a / b for a, b in pairs]
+    own_median, peer_median = (statistics.median(side) for side in zip(*pairs, strict=True))
+    row: Row = {
+        "claim": claim,
+        "unit": unit,
+        "own": own_median,
+        "peer": peer_median,
+        "ratio": own_median / peer_median,
+        "least": min(ratios),
+        "greatest": max(ratios),
+        "goal": goal,
+    }
+    print(as_line(row), flush=True)
+    return row
+
+
+def as_line(row: Row) -> str:
+    """A row of the Markdown table."""
+    return (
+        f"| {row['claim']} | {row['own']:,.0f} | {row['peer']:,.0f} {row['unit']} | {row['ratio']:.2f}x "
+        f"({row['least']:.2f} to {row['greatest']:.2f}) | {row['goal']} |"
+    )
+
+
+def step_rate(step: Callable[[np.ndarray], object], num_actions: int, seconds: float) -> float:
+    """Env steps a second, all environments together."""
+    actions = np.random.default_rng(0).integers(0, num_actions, (1000, NUM_ENVS))
+    count, start = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - start) < seconds:
+        for i in range(20):
+            step(actions[(count + i) % 1000])
+        count += 20
+    return count * NUM_ENVS / elapsed
+
+
+def vecenv(runs: int, seconds: float) -> list[Row]:
+    """Vectorized environments against gymnasium's."""
+    rows = []
+    for env_id, subproc_goal in (("CartPole-v1", "5x"), ("LunarLander-v3", "3.5x")):
+        name = env_id.split("-")[0]
+        dummy = ilpyt.envs.build_env(env_id, NUM_ENVS)
+        subproc = ilpyt.envs.build_env(env_id, NUM_ENVS, vecenv_type="subproc")
+        peers = {m: gymnasium.make_vec(env_id, NUM_ENVS, vectorization_mode=m) for m in ("sync", "async")}
+        for env in (dummy, subproc, *peers.values()):
+            env.reset(seed=0)
+
+        def rate(env: object, n: int = dummy.num_actions) -> Callable[[], float]:
+            return lambda: step_rate(env.step, n, seconds)  # type: ignore[attr-defined]
+
+        claims = [
+            (f"{name}: DummyVecEnv / gymnasium SyncVectorEnv", "1x", dummy, peers["sync"]),
+            (f"{name}: SubProcVecEnv / gymnasium AsyncVectorEnv", subproc_goal, subproc, peers["async"]),
+        ]
+        if name == "LunarLander":
+            claims.append((f"{name}: SubProcVecEnv / own DummyVecEnv", "1x", subproc, dummy))
+        rows += [compare(claim, goal, "env steps/s", rate(own), rate(peer), runs) for claim, goal, own, peer in claims]
+        for env in (dummy, subproc, *peers.values()):
+            env.close()
+    return rows
+
+
+def bc(runs: int, seconds: float) -> list[Row]:
+    """A gradient update of behavioral cloning against a plain eager loop, at the same sizes."""
+    torch.set_num_threads(1)
+    env = ilpyt.envs.build_env("LunarLander-v3", 1)
+    demos = Experiences(
+        torch.randn(20_000, 8), torch.randint(4, (20_000,)), torch.zeros(20_000), torch.arange(20_000) % 200 == 199
+    )
+    agent = ImitationAgent(choose_net(env), lr=1e-3, max_grad_norm=10.0)
+    plain = choose_net(env)
+    adam = torch.optim.Adam(plain.parameters(), lr=1e-3)
+    loader = DataLoader(TensorDataset(demos.states, demos.actions), batch_size=32, shuffle=True)
+
+    def own() -> float:
+        count, start = 0, time.perf_counter()
+        while True:
+            for indices in torch.randperm(len(demos)).split(32):
+                agent.update(demos[indices])
+                count += 1
+                if (elapsed := time.perf_counter() - start) > seconds:
+                    return count / elapsed
+
+    def eager() -> float:
+        count, start = 0, time.perf_counter()
+        while True:
+            for states, actions in loader:
+                adam.zero_grad()
+                loss = torch.nn.functional.cross_entropy(plain(states), actions)
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(plain.parameters(), 10.0)
+                adam.step()
+                loss.item()
+                count += 1
+                if (elapsed := time.perf_counter() - start) > seconds:
+                    return count / elapsed
+
+    claim = "BC update (MLP 2x128, minibatch 32, clipping) / plain eager loop (DataLoader, Adam, clipping)"
+    return [compare(claim, "1.54x (0.65 of its time)", "updates/s", own, eager, runs)]
+
+
+def imports(runs: int, seconds: float) -> list[Row]:  # noqa: ARG001
+    """What `import ilpyt` and its parts cost on top of `import torch`."""
+
+    def time_of(code: str) -> float:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True)
+        return time.perf_counter() - start
+
+    parts = "import ilpyt, ilpyt.envs, ilpyt.nets, ilpyt.runners, ilpyt.agents, ilpyt.algos"
+    rows: list[Row] = []
+    for claim, code in (("import ilpyt", "import ilpyt"), ("import ilpyt and all of its parts", parts)):
+        pairs = [(time_of(f"import torch; {code}"), time_of("import torch")) for _ in range(max(runs, 5))]
+        extra = [a - b for a, b in pairs]
+        rows.append({"claim": claim, "seconds over import torch": statistics.median(extra), "goal": "0.3 s at most"})
+        print(
+            f"| {claim} | {statistics.median(extra):.2f} s over import torch | | ({min(extra):.2f} to {max(extra):.2f}) "
+            "| 0.3 s at most |",
+            flush=True,
+        )
+    return rows
+
+
+CLAIMS: dict[str, Callable[[int, float], list[Row]]] = {"vecenv": vecenv, "bc": bc, "imports": imports}
+
+
+def main() -> None:
+    """Measure the claims that the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("claims", nargs="*", default=["all"], help=f"any of {', '.join(CLAIMS)}, or all")
+    parser.add_argument("--runs", type=int, default=7, help="runs of each side")
+    parser.add_argument("--seconds", type=float, default=1.0, help="length of a run")
+    args = parser.parse_args()
+    logging.disable(logging.WARNING)
+    names = list(CLAIMS) if "all" in args.claims else args.claims
+    if unknown := set(names) - set(CLAIMS):
+        parser.error(f"unknown claims: {', '.join(unknown)}; there are {', '.join(CLAIMS)}")
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, torch {torch.__version__}, "
+    )
+    print(
+        f"numpy {np.__version__}, gymnasium {gymnasium.__version__}; medians of {args.runs} runs of {args.seconds} s\n"
+    )
+    print("| claim | ilpyt | peer | ratio | goal |\n| --- | --- | --- | --- | --- |")
+    rows = [row for name in names for row in CLAIMS[name](args.runs, args.seconds)]
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(rows, indent=2))
+
+
+if __name__ == "__main__":
+    main()
