@@ -82,8 +82,7 @@ class BaseAgent(abc.ABC):
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if max_grad_norm is not None:
-            parameters = [p for group in optimizer.param_groups for p in group["params"]]
-            torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm)
+            _clip_gradients([p.grad for group in optimizer.param_groups for p in group["params"]], max_grad_norm)
         optimizer.step()
         return value
 
@@ -199,6 +198,17 @@ class BaseAgent(abc.ABC):
         for prefix, agent in self.agents.items():
             for name, net in agent._all_nets():
                 yield f"{prefix}_{name}", net
+
+
+def _clip_gradients(gradients: list[Tensor | None], max_norm: float) -> None:
+    """Scale gradients so that the norm of all together is at most `max_norm`.
+
+    What `torch.nn.utils.clip_grad_norm_` does, without its grouping by device and dtype: for a network of three layers
+    that took longer than the optimizer's step.
+    """
+    present = [g for g in gradients if g is not None]
+    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(present)))
+    torch._foreach_mul_(present, (max_norm / (norm + 1e-6)).clamp(max=1.0))
 
 
 def _check_fits(loaded: dict[str, Tensor], own: dict[str, Tensor], source: str) -> None:

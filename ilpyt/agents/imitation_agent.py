@@ -1,6 +1,6 @@
 """`ImitationAgent`: a policy that learns to act as an expert did."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -9,6 +9,13 @@ from torch import Tensor
 from ilpyt.agents.base_agent import BaseAgent
 from ilpyt.nets.base_net import BaseNetwork
 from ilpyt.nets.distributions import Distribution
+
+
+class StateActions(NamedTuple):
+    """States [B, *obs] and the expert's actions in them, [B] or [B, A]: all that supervised learning needs."""
+
+    states: Tensor
+    actions: Tensor
 
 
 def behavioral_cloning_loss(policy: Distribution, expert_actions: Tensor) -> Tensor:

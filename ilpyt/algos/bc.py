@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from ilpyt.agents.imitation_agent import ImitationAgent
+from ilpyt.agents.imitation_agent import ImitationAgent, StateActions
 from ilpyt.algos.base_algo import BaseAlgorithm
 from ilpyt.runners.experiences import Experiences
 
@@ -103,14 +103,16 @@ class BC(BaseAlgorithm):
     def _train_epoch(self, demos: Experiences, batch_size: int) -> dict[str, float]:
         """One pass over the demonstrations in random order; the mean loss of its updates."""
         total = 0.0
-        batches = torch.randperm(len(demos)).to(demos.dones.device).split(batch_size)
+        states, actions = demos.states, demos.actions
+        batches = torch.randperm(len(demos)).to(states.device).split(batch_size)
         for indices in batches:
-            total += self.agent.update(demos[indices])["loss"]
+            total += self.agent.update(StateActions(states[indices], actions[indices]))["loss"]
         return {"loss": total / len(batches)}
 
     @torch.inference_mode()
     def _mean_loss(self, demos: Experiences) -> float:
         total = 0.0
-        for indices in torch.arange(len(demos)).split(CHUNK):
-            total += self.agent.loss(demos[indices]).item() * len(indices)
+        for start in range(0, len(demos), CHUNK):
+            chunk = demos[start : start + CHUNK]
+            total += self.agent.loss(chunk).item() * len(chunk)
         return total / len(demos)

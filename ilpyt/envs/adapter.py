@@ -102,15 +102,12 @@ def convert_space(space: Any) -> spaces.Space:
 
 
 def describe(env: Any) -> dict[str, str]:
-    """Where an environment comes from: its id, package, and that package's version."""
-    packages = {type(layer).__module__.split(".")[0] for layer in _layers(env)}
-    package = next((p for p in ("gym", "gymnasium") if p in packages), "custom")
-    spec = getattr(env, "spec", None)
-    core = getattr(env, "unwrapped", env)
-    info = {"env_id": getattr(spec, "id", None) or type(core).__name__, "backend": package}
-    if package != "custom":
-        info["backend_version"] = version(package)
-    return info
+    """Where an environment comes from: its id and, if a package's `make` made it, the package and its version."""
+    spec: Any = getattr(env, "spec", None)
+    package = type(spec).__module__.split(".")[0]
+    if package not in ("gym", "gymnasium"):
+        return {"env_id": type(getattr(env, "unwrapped", env)).__name__, "backend": "custom"}
+    return {"env_id": spec.id, "backend": package, "backend_version": version(package)}
 
 
 def _layers(env: Any) -> Iterator[Any]:

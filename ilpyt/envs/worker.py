@@ -5,6 +5,7 @@ import os
 import socket
 import threading
 import traceback
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -35,8 +36,8 @@ def map_arrays(memory_fd: int, num_envs: int, observation_space: spaces.Box, act
 class Channel:
     """Messages between a VecEnv and one of its workers, over a stream socket.
 
-    A message is a byte, `STEP` or `DONE`, or `OBJECT` and a pickle. The two that every step needs are that short because
-    a step is short: in 16 CartPoles, pickling and framing them would take a tenth of the time.
+    A message is a byte, `STEP` or `DONE`, or `OBJECT` and a pickle. What every step sends is that short because a step
+    of a few CartPoles is short too: pickling and framing took a tenth of its time.
     """
 
     STEP, DONE, OBJECT = b"s", b"d", b"o"
@@ -78,7 +79,7 @@ class Channel:
                 continue
 
 
-def main(socket_fd: int, memory_fd: int, lifeline_fd: int) -> None:
+def main(socket_fd: int, memory_fd: int, lifeline_fd: int, core: int | None) -> None:
     """Serve one slice of a `SubProcVecEnv` until it says 'close', or its process is gone.
 
     Args:
@@ -86,7 +87,10 @@ def main(socket_fd: int, memory_fd: int, lifeline_fd: int) -> None:
             `(succeeded, value)`.
         memory_fd: the shared memory.
         lifeline_fd: reads as ended when the parent process is gone, however it went.
+        core: to run on; None: any.
     """
+    if core is not None:
+        os.sched_setaffinity(0, {core})
     threading.Thread(target=_end_with_parent, args=(lifeline_fd,), daemon=True).start()
     channel = Channel(socket.socket(fileno=socket_fd))
     try:
@@ -105,7 +109,8 @@ def main(socket_fd: int, memory_fd: int, lifeline_fd: int) -> None:
     except (EOFError, ConnectionError):  # the parent is gone, or gave up on us
         pass
     except BaseException as error:
-        channel.send((False, (str(error) or repr(error), traceback.format_exc())))
+        with suppress(ConnectionError):
+            channel.send((False, (str(error) or repr(error), traceback.format_exc())))
 
 
 class _Worker:

@@ -176,7 +176,7 @@ class Experiences:
         return sum(len(part["dones"]) for part in self._parts) if self._parts else len(self.dones)
 
     def __getitem__(self, index: Any) -> "Experiences":
-        """Some of the transitions, by a slice or a tensor of indices."""
+        """Some of the transitions, by a slice or a tensor of indices; unchecked, since the whole was checked."""
         chosen = Experiences.__new__(Experiences)
         chosen.__dict__.update({name: getattr(self, name)[index] for name in FIELDS})
         chosen.__dict__.update(metadata=self.metadata, _parts=[])
@@ -271,8 +271,8 @@ class Experiences:
             if tuple(tensor.shape[1:]) != expected:
                 origin = f" ({self.metadata['env_id']})" if "env_id" in self.metadata else ""
                 raise DataError(
-                    f"{source}: {what} has shape {list(tensor.shape[1:])}, in {name} it has {list(expected)}; these are "
-                    f"demonstrations of another environment{origin}"
+                    f"{source}: {what} has shape {list(tensor.shape[1:])}, in {name} it has {list(expected)}; these "
+                    f"are demonstrations of another environment{origin}"
                 )
         for what, tensor in (("states", states), ("actions", actions), ("rewards", self.rewards)):
             if tensor.is_floating_point() and not torch.isfinite(tensor).all():

@@ -177,8 +177,12 @@ def test_render_gives_a_frame_of_each(kind):
         frames = env.render()
         assert [frame.shape for frame in frames] == [(400, 600, 3)] * 3
         env.close()
-    with kind([Counter] * 2) as env, pytest.raises(ValueError, match="render_mode='rgb_array'"):
-        env.render()
+    with kind([Counter] * 2) as env:
+        with pytest.raises(EnvError, match="before reset"):
+            env.render()
+        env.reset()
+        with pytest.raises(ValueError, match="render_mode='rgb_array'"):
+            env.render()
 
 
 def raise_boom():
