@@ -1,0 +1,85 @@
+"""The examples, run as a newcomer runs them."""
+
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from ilpyt.runners import Experiences
+from tests.conftest import ROOT
+
+
+def run(script, *arguments, timeout=100):
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / script, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_example_bc_trains_tests_and_compares(tmp_path):
+    out = run("example_bc.py", "--env", "MountainCarContinuous-v0", "--save-path", tmp_path / "run")
+    returns = np.load(tmp_path / "run/test_results.npy")
+    assert len(returns) == 100
+    line = next(line for line in out.splitlines() if line.startswith("MountainCarContinuous-v0 "))
+    assert f"{returns.mean():.2f} +/- {returns.std():.2f}" in line
+    assert re.search(r"93\.36 \+/- 0\.05 +90 +93\.35 +solved", line)  # the expert, the threshold, the paper
+    again = run(
+        "example_bc.py",
+        "--env",
+        "MountainCarContinuous-v0",
+        "--save-path",
+        tmp_path / "again",
+        "--load-path",
+        tmp_path / "run",
+    )
+    assert line in again
+
+
+def test_example_bc_names_the_environments_that_it_knows():
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples/example_bc.py", "--env", "Pong-v0"],
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 2
+    assert "CartPole-v0" in done.stderr
+
+
+def test_example_generate_expert_demos_records_the_bundled_demonstrations(tmp_path):
+    run("example_generate_expert_demos.py", "--env", "MountainCar-v0", "--num-episodes", 3, "--save-path", tmp_path)
+    recorded = Experiences.load(tmp_path / "MountainCar-v0/demos.pkl")
+    bundled = Experiences.load(ROOT / "demos/MountainCar-v0/demos.pkl")[: len(recorded)]
+    torch.testing.assert_close(recorded.states, bundled.states)
+    assert torch.equal(recorded.actions, bundled.actions)
+    assert len(recorded.bounds()) == 3
+    assert "3 successful ones" in (tmp_path / "MountainCar-v0/README.md").read_text()
+
+
+def test_custom_env_is_cloned_nearly_to_its_experts_score():
+    expert, learner = map(float, re.search(r"expert (\S+), learner (\S+)", run("custom_env.py")).groups())
+    assert -5 < expert < -2
+    assert learner > expert - 0.75
+    assert len((ROOT / "examples/custom_env.py").read_text().splitlines()) < 40
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("vecenv_type", ["dummy", "subproc"])
+def test_the_papers_program_in_the_readme_solves_lunar_lander(vecenv_type, tmp_path):
+    """Word for word, in a file without a `__main__` guard."""
+    (program,) = re.findall(r"```python\n(import ilpyt\n.*?)```", (ROOT / "README.md").read_text(), re.S)
+    if vecenv_type == "subproc":
+        program = program.replace("num_env=16)", "num_env=16, vecenv_type='subproc')")
+    (tmp_path / "program.py").write_text(program)
+    os.symlink(ROOT / "demos", tmp_path / "demos")
+    subprocess.run([sys.executable, "program.py"], cwd=tmp_path, check=True, timeout=300)
+    assert np.load(tmp_path / "logs/test_results.npy").mean() >= 200
