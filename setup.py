@@ -9,7 +9,7 @@ HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "ilpyt/__init__.py").read_text())[1]  # type: ignore[index]
 
 BOX2D = ["box2d>=2.3.10", "pygame>=2.1.3"]
-TEST = [*BOX2D, "pytest>=7.4", "pytest-timeout>=2.1", "hypothesis>=6.80"]
+TEST = [*BOX2D, "pytest>=7.4", "pytest-timeout>=2.1"]
 DOCS = ["pdoc3>=0.11", "markdown<3.11"]  # Markdown 3.11 breaks the section headings that pdoc3 writes
 DEV = [*TEST, *DOCS, "ruff>=0.6", "mypy>=1.11", "import-linter>=2.0", "types-tqdm", "pre-commit>=3.5"]
 

@@ -175,7 +175,7 @@ class _WorkerProcess:
             start_new_session=True,  # Ctrl-C is the parent's to handle
         )
         theirs.close()
-        self.channel = Channel(ours)
+        self.channel = Channel(ours, is_alive=lambda: self.process.poll() is None)
         self._owed = 0  # more than one: replies to requests that an interrupt kept from being waited for
 
     def send(self, request: Any) -> None:

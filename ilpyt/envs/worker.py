@@ -5,8 +5,8 @@ import os
 import socket
 import threading
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
-from multiprocessing.connection import Connection
 from typing import Any
 
 import cloudpickle
@@ -36,47 +36,58 @@ def map_arrays(memory_fd: int, num_envs: int, observation_space: spaces.Box, act
 class Channel:
     """Messages between a VecEnv and one of its workers, over a stream socket.
 
-    A message is a byte, `STEP` or `DONE`, or `OBJECT` and a pickle. What every step sends is that short because a step
-    of a few CartPoles is short too: pickling and framing took a tenth of its time.
+    A message is a byte, `STEP` or `DONE`, or `OBJECT`, a length and a pickle. What every step sends is that short
+    because a step of a few CartPoles is short too: pickling and framing took a tenth of its time.
     """
 
     STEP, DONE, OBJECT = b"s", b"d", b"o"
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, is_alive: Callable[[], bool] = lambda: True) -> None:
+        """Take over a socket.
+
+        Args:
+            sock: blocking; a receive timeout (`SO_RCVTIMEO`) makes `receive` look up from waiting.
+            is_alive: whether the other side can still be sending.
+        """
         self._socket = sock
-        self._connection = Connection(os.dup(sock.fileno()))
+        self._is_alive = is_alive
         self.send_byte = sock.send
+        self.close = sock.close
 
     def send(self, value: Any) -> None:
         """Send an object, by cloudpickle, since it may be of a class of the user's script."""
-        self._socket.send(self.OBJECT)
-        self._connection.send_bytes(cloudpickle.dumps(value))
+        content = cloudpickle.dumps(value)
+        self._socket.sendall(self.OBJECT + len(content).to_bytes(8, "little") + content)
 
     def receive(self) -> Any:
         """`STEP`, `DONE` or the object sent; waits for it.
 
         Raises:
             EOFError: the other side is gone.
-            BlockingIOError: nothing came within the socket's timeout.
+            BlockingIOError: nothing has come within the socket's timeout.
         """
         byte = self._socket.recv(1)
         if byte == self.OBJECT:
-            return self._receive_object()
+            length = int.from_bytes(self._receive_exactly(8), "little")
+            return cloudpickle.loads(self._receive_exactly(length))
         if not byte:
             raise EOFError
         return byte
 
-    def close(self) -> None:
-        """Close this side."""
-        self._socket.close()
-        self._connection.close()
-
-    def _receive_object(self) -> Any:
-        while True:
+    def _receive_exactly(self, length: int) -> bytearray:
+        content = bytearray(length)
+        missing = memoryview(content)
+        while missing:
             try:
-                return self._connection.recv()
-            except BlockingIOError:  # its sender is at work on it, or dead, which reads as the end
-                continue
+                received = self._socket.recv_into(missing)
+            except BlockingIOError:
+                if self._is_alive():
+                    continue
+                received = 0
+            if not received:
+                raise EOFError
+            missing = missing[received:]
+        return content
 
 
 def main(socket_fd: int, memory_fd: int, lifeline_fd: int, core: int | None) -> None:

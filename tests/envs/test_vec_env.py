@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import gymnasium
@@ -418,3 +419,23 @@ def test_gymnasium_agrees_step_by_step():
             if terminated or truncated:
                 state = own.reset()[0]
             np.testing.assert_array_equal(states[0], state)
+
+
+def test_large_infos_arrive_whole():
+    """Larger than a socket's buffer, from several workers at once."""
+    with SubProcVecEnv(
+        [lambda i=i: Counter(info={"data": bytes([i]) * 3_000_000}) for i in range(3)], num_workers=3
+    ) as env:
+        env.reset()
+        for _ in range(2):
+            infos = env.step([0] * 3)[3]["env_infos"]
+            assert [info["data"] == bytes([i]) * 3_000_000 for i, info in enumerate(infos)] == [True] * 3
+
+
+def test_a_stopped_worker_that_goes_on_later_loses_nothing():
+    with SubProcVecEnv([lambda: Counter(info={"data": b"x" * 2_000_000})], num_workers=1) as env:
+        env.reset()
+        pid = env._workers[0].process.pid
+        os.kill(pid, signal.SIGSTOP)
+        threading.Timer(1.5, os.kill, (pid, signal.SIGCONT)).start()
+        assert len(env.step([0])[3]["env_infos"][0]["data"]) == 2_000_000
