@@ -54,6 +54,13 @@ class ImitationAgent(BaseAgent):
         """`behavioral_cloning_loss` on a batch with `states` [B, *obs] and the expert's `actions` [B, ...]."""
         return behavioral_cloning_loss(self.net.get_distribution(batch.states), batch.actions)
 
+    @torch.inference_mode()
+    def validate(self, batch: Any) -> dict[str, float]:
+        """Loss, and error of the greedy policy (`Distribution.mode_error`), on a batch that isn't learnt from."""
+        policy = self.net.get_distribution(batch.states)
+        loss = behavioral_cloning_loss(policy, batch.actions)
+        return {"loss": loss.item(), "error": policy.mode_error(batch.actions).mean().item()}
+
     def update(self, batch: Any) -> dict[str, float]:
         """One gradient step on a batch with `states` [B, *obs] and the expert's `actions` [B, ...]."""
         return {"loss": self.optimize("net", self.loss(batch), self.max_grad_norm)}

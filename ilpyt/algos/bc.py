@@ -24,11 +24,11 @@ class BC(BaseAlgorithm):
         self,
         num_epochs: int = 1000,
         batch_size: int = 64,
-        expert_demos: str | Path | Experiences = "demos.pkl",
+        expert_demos: str | Path | Experiences | None = None,
         *,
         early_stopping: bool = True,
         validation_fraction: float = 0.1,
-        patience: int = 15,
+        patience: int = 30,
         save_interval: int = 100,
     ) -> None:
         """Fit the policy to demonstrations.
@@ -37,14 +37,18 @@ class BC(BaseAlgorithm):
         rate falls to a fifth; when that has long not helped, training ends, and the agent has the weights that were
         best. Without, all episodes are learnt from in all epochs, at one learning rate.
 
+        Better is: the greedy policy, which is what is tested, errs less (`Distribution.mode_error`; Ross & Bagnell 2010
+        bound the cost of a clone by this error); if it errs as much, less loss. The loss alone misleads: in states
+        unlike all that were learnt from it grows with the policy's confidence, while the policy still becomes better.
+
         Args:
             num_epochs: passes over the demonstrations, at most.
             batch_size: transitions of one gradient update.
-            expert_demos: a demonstration file, or `Experiences`.
+            expert_demos: a demonstration file, or `Experiences`; there is no default.
             early_stopping: see above.
             validation_fraction: share of the episodes that early stopping holds out, at least one.
-            patience: epochs without a better held-out loss after which training ends; the learning rate falls after a
-                third of it.
+            patience: epochs without a better policy after which training ends; the learning rate falls after a third of
+                it.
             save_interval: epochs between saves of the weights.
 
         Raises:
@@ -55,6 +59,8 @@ class BC(BaseAlgorithm):
         for name, value in (("num_epochs", num_epochs), ("batch_size", batch_size), ("patience", patience)):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
+        if expert_demos is None:
+            raise TypeError("train needs expert_demos: a demonstration file, or Experiences")
         demos = self.load_demos(expert_demos)
         if early_stopping and len(demos.bounds()) == 1:
             self.say("One episode only: none can be held out, so training takes all epochs.")
@@ -65,7 +71,7 @@ class BC(BaseAlgorithm):
         optimizer = self.agent.optimizers["net"]
         initial_lrs = [group["lr"] for group in optimizer.param_groups]
         schedule = ReduceLROnPlateau(optimizer, factor=0.2, patience=patience // 3)
-        best_loss, best_epoch, best_weights = math.inf, 0, None
+        best, best_epoch, best_weights = (math.inf, math.inf), 0, None
         config: dict[str, Any] = {"num_epochs": num_epochs, "batch_size": batch_size, "expert_demos": expert_demos}
         config |= {"early_stopping": early_stopping, "validation_fraction": validation_fraction, "patience": patience}
         with self.training(num_epochs, "epoch", **config) as bar:
@@ -74,10 +80,11 @@ class BC(BaseAlgorithm):
                     metrics = self._train_epoch(train, batch_size)
                     self.epochs += 1
                     if held_out is not None:
-                        metrics["validation_loss"] = self._mean_loss(held_out)
-                        schedule.step(metrics["validation_loss"])
-                        if metrics["validation_loss"] < best_loss:
-                            best_loss, best_epoch = metrics["validation_loss"], epoch
+                        error, loss = self._validate(held_out)
+                        metrics |= {"validation_error": error, "validation_loss": loss}
+                        schedule.step(error)
+                        if (error, loss) < best:
+                            best, best_epoch = (error, loss), epoch
                             best_weights = copy.deepcopy(self.agent.net.state_dict())
                     self.log(self.epochs, metrics)
                     if epoch % save_interval == 0:
@@ -91,7 +98,7 @@ class BC(BaseAlgorithm):
                     group["lr"] = lr
         if held_out is not None:
             stopped = f"Stopped after epoch {epoch}" if epoch < num_epochs else f"All {num_epochs} epochs done"
-            self.say(f"{stopped}; kept the weights of epoch {best_epoch}, validation loss {best_loss:.4g}.")
+            self.say(f"{stopped}; kept the weights of epoch {best_epoch}, validation error {best[0]:.4g}.")
 
     epochs: int = 0  # passes over demonstrations, in all calls of `train`
 
@@ -109,10 +116,12 @@ class BC(BaseAlgorithm):
             total += self.agent.update(StateActions(states[indices], actions[indices]))["loss"]
         return {"loss": total / len(batches)}
 
-    @torch.inference_mode()
-    def _mean_loss(self, demos: Experiences) -> float:
-        total = 0.0
+    def _validate(self, demos: Experiences) -> tuple[float, float]:
+        """Mean error and loss over demonstrations that aren't learnt from."""
+        error = loss = 0.0
         for start in range(0, len(demos), CHUNK):
             chunk = demos[start : start + CHUNK]
-            total += self.agent.loss(chunk).item() * len(chunk)
-        return total / len(demos)
+            metrics = self.agent.validate(chunk)
+            error += metrics["error"] * len(chunk) / len(demos)
+            loss += metrics["loss"] * len(chunk) / len(demos)
+        return error, loss

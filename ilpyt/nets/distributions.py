@@ -1,4 +1,4 @@
-"""Distributions over actions behind one face: `sample`, `mode`, `log_prob`, `entropy`.
+"""Distributions over actions behind one face: `sample`, `mode`, `log_prob`, `entropy`, `mode_error`.
 
 Categorical and Normal differ in whether an action is a number or a vector; here both treat a whole action as one event,
 so that log-probabilities and entropies are [B], whatever the action space. They do what `torch.distributions` does, in
@@ -32,6 +32,10 @@ class Distribution(abc.ABC):
     def entropy(self) -> Tensor:
         """Entropy in nats, [B]."""
 
+    @abc.abstractmethod
+    def mode_error(self, actions: Tensor) -> Tensor:
+        """How far the mode is from actions, [B]: 0 or 1 for discrete ones, the squared distance for others."""
+
 
 class Categorical(Distribution):
     """One of K actions, given unnormalised log-probabilities `logits` [B, K]."""
@@ -64,6 +68,10 @@ class Categorical(Distribution):
         log_probs = self.log_probs
         return -(log_probs.exp() * log_probs).sum(-1)
 
+    def mode_error(self, actions: Tensor) -> Tensor:
+        """1 where the likeliest action isn't the given one, else 0, [B]."""
+        return (self.mode() != actions).float()
+
 
 class DiagonalNormal(Distribution):
     """A Normal in each action dimension, independent of the others; `mean` and `log_std` broadcast to [B, A]."""
@@ -89,3 +97,7 @@ class DiagonalNormal(Distribution):
     def entropy(self) -> Tensor:
         """Entropy in nats, summed over dimensions: [B]."""
         return (self.log_std + 0.5 * math.log(2 * math.pi * math.e)).expand_as(self.mean).sum(-1)
+
+    def mode_error(self, actions: Tensor) -> Tensor:
+        """Squared distance of the mean from the action, in the actions' units squared, [B]."""
+        return (self.mean - actions).square().sum(-1)

@@ -93,11 +93,12 @@ def test_early_stopping_restores_the_weights_that_were_best_on_held_out_episodes
     set_seed(0)
     algo = cloner(build(3, spaces.Discrete(2)), lr=0.01)
     algo.train(num_epochs=500, batch_size=32, expert_demos=noisy_choices, patience=20)
-    losses = column("validation_loss")
-    best = int(np.argmin(losses))
-    assert best < len(losses) - 1
-    assert len(losses) == best + 1 + 20
-    assert algo.agent.loss(held_out[0][1]).item() == pytest.approx(min(losses), rel=1e-4)
+    scores = list(zip(column("validation_error"), column("validation_loss"), strict=True))
+    best = scores.index(min(scores))
+    assert best < len(scores) - 1
+    assert len(scores) == best + 1 + 20
+    metrics = algo.agent.validate(held_out[0][1])
+    assert (metrics["error"], metrics["loss"]) == pytest.approx(min(scores), rel=1e-4)
     assert column("loss")[-1] < column("loss")[best] - 0.01  # the training loss went on falling: it is no guide
     assert algo.agent.optimizers["net"].param_groups[0]["lr"] == 0.01
 
@@ -194,6 +195,8 @@ def test_nothing_to_do_is_an_error(arguments, name, noisy_choices):
 
 def test_bad_demonstrations_are_refused_before_anything_is_written(noisy_choices, tmp_path):
     algo = cloner(build(3, spaces.Discrete(2)))
+    with pytest.raises(TypeError, match="needs expert_demos"):
+        algo.train(5, 32)
     with pytest.raises(FileNotFoundError, match="no demonstrations at"):
         algo.train(expert_demos="nowhere.pkl")
     noisy_choices.save("three.npz")

@@ -57,6 +57,12 @@ def test_normal_samples_have_its_mean_and_deviation():
     torch.testing.assert_close(samples.std(0), torch.tensor([0.5, 3.0]), atol=0, rtol=0.01)
 
 
+def test_mode_error_is_disagreement_or_squared_distance():
+    assert Categorical(torch.tensor([[1.0, 2.0], [3.0, 0.0]])).mode_error(torch.tensor([1, 1])).tolist() == [0, 1]
+    normal = DiagonalNormal(torch.tensor([[1.0, 2.0]]), torch.zeros(2))
+    assert normal.mode_error(torch.tensor([[4.0, -2.0]])).tolist() == [25]
+
+
 def test_choose_net_fits_spaces(envs):
     assert isinstance(choose_net(envs["discrete"]), Net1D)
     assert isinstance(choose_net(envs["image"]), Net2D)
