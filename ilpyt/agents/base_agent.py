@@ -35,7 +35,7 @@ class BaseAgent(abc.ABC):
         self.agents: dict[str, BaseAgent] = {}
         self.device = torch.device("cpu")
         self.training = True
-        self._saved: list[int] = []
+        self._saved: list[tuple[Path, int]] = []  # what this agent has written, oldest first
         self.initialize(*args, **kwargs)
 
     @abc.abstractmethod
@@ -73,7 +73,7 @@ class BaseAgent(abc.ABC):
             the loss.
 
         Raises:
-            TrainingError: the loss is not finite; the weights are left as they were.
+            TrainingError: loss or gradient is not finite; the weights are left as they were.
         """
         value = loss.item()
         if not math.isfinite(value):
@@ -81,8 +81,13 @@ class BaseAgent(abc.ABC):
         optimizer = self.optimizers[name]
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        if max_grad_norm is not None:
-            _clip_gradients([p.grad for group in optimizer.param_groups for p in group["params"]], max_grad_norm)
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        # As torch.nn.utils.clip_grad_norm_, whose grouping by device and dtype took longer than the optimizer's step.
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))).item()
+        if not math.isfinite(norm):
+            raise TrainingError(f"the {name} gradient is {norm}; its weights are left as they were before this update")
+        if max_grad_norm is not None and norm > max_grad_norm:
+            torch._foreach_mul_(gradients, max_grad_norm / norm)
         optimizer.step()
         return value
 
@@ -92,18 +97,20 @@ class BaseAgent(abc.ABC):
         Args:
             path: the folder; made if it isn't there.
             step: what to number them with.
-            keep: how many of those that this agent has written remain; files it didn't write are left alone.
+            keep: how many steps of those that this agent has written here remain, at least 1; files that it didn't
+                write are left alone.
         """
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
         nets = dict(self._all_nets())
         for name, net in nets.items():
             save_state(step_path(folder, name, step), net.state_dict())
-        self._saved = [s for s in self._saved if s != step] + [step]
-        while len(self._saved) > keep:
-            outdated = self._saved.pop(0)
+        self._saved = [saved for saved in self._saved if saved != (folder, step)] + [(folder, step)]
+        here = [saved for saved in self._saved if saved[0] == folder]
+        for outdated in here[:-keep]:
+            self._saved.remove(outdated)
             for name in nets:
-                step_path(folder, name, outdated).unlink(missing_ok=True)
+                step_path(folder, name, outdated[1]).unlink(missing_ok=True)
 
     def load(self, path: str | Path, save_num: int = -1) -> int:
         """Read the weights of each network that `save` wrote.
@@ -198,17 +205,6 @@ class BaseAgent(abc.ABC):
         for prefix, agent in self.agents.items():
             for name, net in agent._all_nets():
                 yield f"{prefix}_{name}", net
-
-
-def _clip_gradients(gradients: list[Tensor | None], max_norm: float) -> None:
-    """Scale gradients so that the norm of all together is at most `max_norm`.
-
-    What `torch.nn.utils.clip_grad_norm_` does, without its grouping by device and dtype: for a network of three layers
-    that took longer than the optimizer's step.
-    """
-    present = [g for g in gradients if g is not None]
-    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(present)))
-    torch._foreach_mul_(present, (max_norm / (norm + 1e-6)).clamp(max=1.0))
 
 
 def _check_fits(loaded: dict[str, Tensor], own: dict[str, Tensor], source: str) -> None:

@@ -2,6 +2,7 @@
 
 import abc
 import json
+import logging
 import platform
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -22,8 +23,10 @@ from ilpyt.utils.errors import DataError, TrainingInterrupted
 from ilpyt.utils.logger import CSVSink, Logger, Progress, TensorBoardSink, say
 from ilpyt.utils.seed_utils import TEST_SEED
 
+log = logging.getLogger(__name__)
+
 PACKAGES = ("ilpyt", "torch", "numpy", "gymnasium", "gym")
-RUN_FILES = ("*.pth", "checkpoint.pt", "progress.csv", "events.out.tfevents.*", "config.json", "test_results.npy")
+RUN_FILES = ("*_[0-9]*.pth", "progress.csv", "events.out.tfevents.*", "config.json", "test_results.npy")
 
 
 class BaseAlgorithm(abc.ABC):
@@ -37,6 +40,7 @@ class BaseAlgorithm(abc.ABC):
     def __init__(self, **kwargs: Any) -> None:
         """Set up the experiment; the arguments are `initialize`'s."""
         self.logger: Logger | None = None
+        self._begun = False
         self.initialize(**kwargs)
 
     def initialize(
@@ -78,6 +82,7 @@ class BaseAlgorithm(abc.ABC):
         _check_writable(self.save_path)
         if use_gpu:
             agent.to_gpu()
+        self._tests_own_run = bool(load_path) and Path(load_path).resolve() == self.save_path.resolve()
         if load_path:
             agent.load(load_path)
         _check_agent_fits(agent, env)
@@ -100,6 +105,9 @@ class BaseAlgorithm(abc.ABC):
         Returns:
             the undiscounted return of each.
         """
+        if not self._begun and not self._tests_own_run:
+            self._move_aside("test_results.npy")
+        self._begun = True
         returns = evaluate(self.agent, self.env, num_episodes, seed=TEST_SEED, use_gpu=self.use_gpu)
         with atomic_write(self.save_path / "test_results.npy") as file:
             np.save(file, np.array(returns))
@@ -128,16 +136,18 @@ class BaseAlgorithm(abc.ABC):
         """
         bar = Progress(total, unit, self.progress)
         try:
-            if self.logger is None:  # a second `train` goes on in the same run
-                self._move_former_run()
-                self._write_config(config)
+            if not self._begun:  # a second `train` goes on in the same run
+                self._move_aside(*RUN_FILES)
+            self._begun = True
+            self._write_config(config)
             self.logger = Logger([CSVSink(self.save_path / "progress.csv"), TensorBoardSink(self.save_path), bar])
             self.agent.set_train()
             try:
                 yield bar
             finally:
-                self.logger.close()
                 self.save()
+                self.logger.close()
+                self.logger = None
         except KeyboardInterrupt:
             self.say(f"Interrupted; what was learnt is saved in {self.save_path}.")
             raise TrainingInterrupted from None
@@ -166,15 +176,16 @@ class BaseAlgorithm(abc.ABC):
             demos, source = Experiences.load(expert_demos), str(expert_demos)
         demos = demos.fit_to(self.env, source)
         recorded, own = (d.get("env_id", "") for d in (demos.metadata, self.env.description))
-        if recorded and _without_version(recorded) != _without_version(own):
-            self.say(f"{source} was recorded in {recorded}; spaces agree, so it is used for {own}.")
+        if recorded and _without_version(str(recorded)) != _without_version(own):
+            log.warning("%s was recorded in %s; spaces agree, so it is used for %s.", source, recorded, own)
         if not bool(demos.dones[-1]):
-            self.say(f"{source} ends amid an episode; what is there of it counts as one.")
+            log.warning("%s ends amid an episode; what is there of it counts as one.", source)
         return demos.to_gpu() if self.use_gpu else demos
 
-    def _move_former_run(self) -> None:
-        former = [file for pattern in RUN_FILES for file in self.save_path.glob(pattern)]
-        if not (self.save_path / "config.json").exists() or not former:
+    def _move_aside(self, *patterns: str) -> None:
+        """Make room for this run's files where a former run left its own."""
+        former = [file for pattern in patterns for file in self.save_path.glob(pattern)]
+        if not former:
             return
         number = 1
         while (self.save_path / f"previous_{number}").exists():
@@ -183,7 +194,7 @@ class BaseAlgorithm(abc.ABC):
         folder.mkdir()
         for file in former:
             file.rename(folder / file.name)
-        self.say(f"{self.save_path} held a former run; its files are in {folder} now.")
+        self.say(f"{self.save_path} held files of a former run; they are in {folder} now.")
 
     def _write_config(self, config: Mapping[str, Any]) -> None:
         content = {
@@ -212,9 +223,7 @@ def _check_writable(folder: Path) -> None:
 
 def _check_agent_fits(agent: BaseAgent, env: VecEnv) -> None:
     """Let the agent act once, on made-up states, so that a network of the wrong shape is found before training."""
-    space = env.observation_space
-    dtype = torch.uint8 if len(space.shape) == 3 and space.dtype == np.uint8 else torch.float32
-    states = torch.zeros((2, *env.observation_shape), dtype=dtype, device=agent.device)
+    states = torch.from_numpy(np.zeros((2, *env.observation_shape), env.observation_dtype)).to(agent.device)
     try:
         with agent.test_mode(), torch.inference_mode():
             actions = agent.step(states)
@@ -223,6 +232,12 @@ def _check_agent_fits(agent: BaseAgent, env: VecEnv) -> None:
             f"{type(agent).__name__} can't act in {env.description['env_id']}, whose states have shape "
             f"{list(env.observation_shape)}: {error}"
         ) from error
+    outputs = {net.num_outputs for net in agent.nets.values() if net.action_type is not None}
+    if outputs - {env.num_actions}:
+        raise DataError(
+            f"{type(agent).__name__} has a policy of {', '.join(map(str, outputs))} outputs, but "
+            f"{env.description['env_id']} has {env.num_actions} actions ({env.action_space})"
+        )
     if np.shape(actions) != (2, *env.action_shape):
         raise DataError(
             f"{type(agent).__name__} gives actions of shape {list(np.shape(actions)[1:])}, but "

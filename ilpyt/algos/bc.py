@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from ilpyt.agents.imitation_agent import ImitationAgent, StateActions
 from ilpyt.algos.base_algo import BaseAlgorithm
@@ -56,9 +55,12 @@ class BC(BaseAlgorithm):
             DataError: the demonstrations are broken, or of another environment.
             TrainingError: the loss is no longer finite; the best weights so far are saved.
         """
-        for name, value in (("num_epochs", num_epochs), ("batch_size", batch_size), ("patience", patience)):
+        at_least_1 = {"num_epochs": num_epochs, "batch_size": batch_size, "patience": patience}
+        for name, value in {**at_least_1, "save_interval": save_interval}.items():
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
+        if not isinstance(self.agent, ImitationAgent):
+            raise TypeError(f"BC trains an ImitationAgent, not a {type(self.agent).__name__}")
         if expert_demos is None:
             raise TypeError("train needs expert_demos: a demonstration file, or Experiences")
         demos = self.load_demos(expert_demos)
@@ -70,7 +72,6 @@ class BC(BaseAlgorithm):
 
         optimizer = self.agent.optimizers["net"]
         initial_lrs = [group["lr"] for group in optimizer.param_groups]
-        schedule = ReduceLROnPlateau(optimizer, factor=0.2, patience=patience // 3)
         best, best_epoch, best_weights = (math.inf, math.inf), 0, None
         config: dict[str, Any] = {"num_epochs": num_epochs, "batch_size": batch_size, "expert_demos": expert_demos}
         config |= {"early_stopping": early_stopping, "validation_fraction": validation_fraction, "patience": patience}
@@ -82,10 +83,12 @@ class BC(BaseAlgorithm):
                     if held_out is not None:
                         error, loss = self._validate(held_out)
                         metrics |= {"validation_error": error, "validation_loss": loss}
-                        schedule.step(error)
                         if (error, loss) < best:
                             best, best_epoch = (error, loss), epoch
                             best_weights = copy.deepcopy(self.agent.net.state_dict())
+                        elif (epoch - best_epoch) % max(1, patience // 3) == 0:
+                            for group in optimizer.param_groups:
+                                group["lr"] *= 0.2
                     self.log(self.epochs, metrics)
                     if epoch % save_interval == 0:
                         self.save()

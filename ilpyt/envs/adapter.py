@@ -55,6 +55,7 @@ class GymnasiumStyle(gymnasium.Env):
         known = {k: v for k, v in given.items() if v is not None and self._reset_arguments & {k, "**"}}
         if seed is not None and "seed" not in known and hasattr(self.env, "seed"):
             self.env.seed(seed)
+        super().reset(seed=seed)  # for wrappers, which draw from `np_random`
         result = self.env.reset(**known)
         if isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict):
             return cast(tuple[Any, dict], result)
@@ -74,8 +75,14 @@ class GymnasiumStyle(gymnasium.Env):
         return self.env.render(mode="rgb_array") if self._old_render else self.env.render()
 
     def close(self) -> None:
-        """Close the environment."""
-        self.env.close()
+        """Close the environment, if it has something to close."""
+        getattr(self.env, "close", lambda: None)()
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else is asked for is the environment's."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self.env, name)
 
     @property
     def unwrapped(self) -> Any:
@@ -123,12 +130,17 @@ def _layers(env: Any) -> Iterator[Any]:
 def _gymnasium_style(env: Any) -> gymnasium.Env:
     """`env` with gymnasium's interface outside, and inside, where old environments sit under new wrappers."""
     *wrappers, core = _layers(env)
-    if type(core).__module__.split(".")[0] != "gymnasium":
-        adapted = GymnasiumStyle(core)
-        if not wrappers:
-            return adapted
-        wrappers[-1].env = adapted
+    if not wrappers:
+        return core if _is_gymnasiums(core) else GymnasiumStyle(core)
+    parameters = _parameters(core.reset)
+    if not isinstance(core, gymnasium.Env) or "seed" not in parameters or "return_info" in parameters:
+        wrappers[-1].env = GymnasiumStyle(core)
     return env if isinstance(env, gymnasium.Env) else GymnasiumStyle(env)
+
+
+def _is_gymnasiums(env: Any) -> bool:
+    """Whether an environment is gymnasium's own, so that there's no need to look at what it returns."""
+    return type(env).__module__.split(".")[0] == "gymnasium"
 
 
 def _parameters(function: Callable) -> set[str]:

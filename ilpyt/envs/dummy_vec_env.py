@@ -22,10 +22,13 @@ class EnvSlice:
     def __init__(self, env_fns: Sequence[Callable[[], Any]], start: int = 0) -> None:
         self.start = start
         self.envs: list[gymnasium.Env] = []
+        self.name = "?"
         for i, env_fn in enumerate(env_fns):
             try:
                 self.envs.append(adapt(env_fn()))
             except Exception as error:
+                with suppress(EnvError):
+                    self.close()
                 raise EnvError(f"environment {start + i} can't be made: {_say(error)}") from error
         self.name = describe(self.envs[0])["env_id"]
         self._check_distinct()
@@ -60,7 +63,7 @@ class EnvSlice:
         actions = a.actions.copy()  # an environment may keep its action; the array is written again at the next step
         try:
             for i, env in enumerate(self.envs):
-                observation, rewards[i], terminated, truncated, info = env.step(actions[i])
+                observation, reward, terminated, truncated, info = env.step(actions[i])
                 if getattr(observation, "shape", None) != shape:
                     observation = self._checked(observation)
                 all_terminated[i] = terminated
@@ -71,6 +74,7 @@ class EnvSlice:
                     observation = self._checked(self._first_observation(i, env))
                     doing = "step"
                 states[i] = observation
+                rewards[i] = reward  # last: what is still nan here tells SubProcVecEnv where a worker was when it died
                 if info:
                     infos = infos or [{} for _ in self.envs]
                     infos[i] = info
@@ -134,7 +138,7 @@ class DummyVecEnv(VecEnv):
     def __init__(self, env_fns: Sequence[Callable[[], Any]], seed: int | None = None) -> None:
         super().__init__(env_fns, seed)
         self._slice = EnvSlice(self.env_fns)
-        observation_space, action_space = common_spaces(self._slice.spaces)
+        observation_space, action_space = self._or_close(common_spaces, self._slice.spaces)
         layout = StepArrays.layout(self.num_envs, observation_space, action_space)
         arrays = StepArrays(**{name: np.zeros(shape, dtype) for name, (shape, dtype) in layout.items()})
         self._slice.attach(arrays)

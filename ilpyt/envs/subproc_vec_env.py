@@ -113,11 +113,18 @@ class SubProcVecEnv(VecEnv):
         return [frame for frames in self._call("render") for frame in frames]
 
     def _close(self) -> None:
-        try:
-            self._timeout = CLOSE_WITHIN
-            self._call("close")
-        finally:
-            self._end()
+        failures = []
+        deadline = time.monotonic() + CLOSE_WITHIN
+        for worker in self._workers:
+            worker.send(("close", ()))
+        for worker in self._workers:
+            with suppress(_WorkerLostError):  # then it's over, too
+                succeeded, value = worker.receive(deadline)
+                if not succeeded:
+                    failures.append(value[0])
+        self._end()
+        if failures:
+            raise EnvError(failures[0])
 
     def _call(self, name: str, *arguments: Any) -> list[Any]:
         for worker in self._workers:
@@ -133,6 +140,13 @@ class SubProcVecEnv(VecEnv):
                 succeeded, value = worker.receive(deadline)
             except _WorkerLostError as lost:
                 self._fail(f"{self._who(i, doing)} {lost} in {doing}")
+            except Exception as error:
+                self._fail(f"{self._who(i, doing)} sent what can't be read in {doing}: {type(error).__name__}: {error}")
+            except BaseException:
+                if worker.channel.is_amid_message:  # its rest would be taken for the next one
+                    self._closed = True
+                    self._end()
+                raise
             if not succeeded:
                 self._fail(f"{value[0]}\n\nIn worker process {i}:\n{value[1].rstrip()}")
             values.append(value)
@@ -165,7 +179,7 @@ class _WorkerProcess:
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", *divmod(int(patience * 1e6), 10**6)))
         fds = (theirs.fileno(), memory_fd, lifeline_fd)
         program = (
-            f"import sys; sys.path[:] = {sys.path!r}; sys.argv = {sys.argv!r}\n"
+            f"import sys; sys.path[:] = {[p for p in sys.path if isinstance(p, str)]!r}; sys.argv = {sys.argv!r}\n"
             f"from ilpyt.envs.worker import main; main{(*fds, core)}"
         )
         self.process = subprocess.Popen(
@@ -175,7 +189,8 @@ class _WorkerProcess:
             start_new_session=True,  # Ctrl-C is the parent's to handle
         )
         theirs.close()
-        self.channel = Channel(ours, is_alive=lambda: self.process.poll() is None)
+        self.channel = Channel(ours, self._look_up)
+        self._deadline: float | None = None
         self._owed = 0  # more than one: replies to requests that an interrupt kept from being waited for
 
     def send(self, request: Any) -> None:
@@ -189,16 +204,11 @@ class _WorkerProcess:
         self._owed += 1
 
     def receive(self, deadline: float | None) -> tuple[bool, Any]:
-        """The reply to the last request."""
+        """The reply to the last request: whether it succeeded, and its value."""
+        self._deadline = deadline
         while True:
             try:
                 reply = self.channel.receive()
-            except BlockingIOError:
-                if self.process.poll() is not None:
-                    raise _WorkerLostError(self._last_words()) from None
-                if deadline is not None and time.monotonic() >= deadline:
-                    raise _WorkerLostError("gave no answer in time") from None
-                continue
             except (EOFError, ConnectionError):
                 raise _WorkerLostError(self._last_words()) from None
             self._owed -= 1
@@ -206,6 +216,13 @@ class _WorkerProcess:
                 reply = (True, None)
             if self._owed == 0 or not reply[0]:
                 return reply
+
+    def _look_up(self) -> None:
+        """Called now and then while waiting for a reply."""
+        if self.process.poll() is not None:
+            raise _WorkerLostError(self._last_words())
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            raise _WorkerLostError("gave no answer in time")
 
     def end(self, wait: float) -> None:
         """Let the process end, and see to it that it does."""

@@ -117,6 +117,11 @@ class VecEnv(abc.ABC):
         return self.observation_space.shape
 
     @property
+    def observation_dtype(self) -> np.dtype:
+        """uint8 for images that come as uint8, else float32."""
+        return self._arrays.states.dtype
+
+    @property
     def action_shape(self) -> tuple[int, ...]:
         """Shape of one action."""
         return self.action_space.shape or ()
@@ -165,8 +170,9 @@ class VecEnv(abc.ABC):
             states: [N, *obs]; where an episode ended, the first observation of the next one.
             rewards: float32 [N].
             dones: bool [N], terminated or truncated.
-            infos: `terminated` bool [N], `truncated` bool [N], `final_states` [N, *obs] (the true successors, also
-                where an episode ended) and, only if some environment gave one, `env_infos` (a list of N dicts).
+            infos: `terminated` bool [N], `truncated` bool [N], never both, `final_states` [N, *obs] (the true
+                successors, also where an episode ended) and, only if some environment gave one, `env_infos` (a list of
+                N dicts).
 
         All arrays are the caller's to keep.
         """
@@ -180,8 +186,9 @@ class VecEnv(abc.ABC):
         self._check_finite("observation", arrays.states)
         self._check_finite("reward", arrays.rewards)
         states = arrays.states.copy()
-        terminated, truncated = arrays.terminated.copy(), arrays.truncated.copy()
-        dones = terminated | truncated
+        terminated = arrays.terminated.copy()
+        dones = terminated | arrays.truncated
+        truncated = dones > terminated  # an episode that reaches a terminal state at its time limit is terminated
         final_states = states.copy()
         if dones.any():
             final_states[dones] = arrays.final_states[dones]
@@ -239,6 +246,10 @@ class VecEnv(abc.ABC):
         if self._closed:
             raise EnvError(f"this {type(self).__name__} is closed; build another one")
 
+    def clip_actions(self, actions: np.ndarray) -> np.ndarray:
+        """What `step` makes of actions float [M, A]: clipped to the action space's bounds; int [M] stay as they are."""
+        return actions if self._bounds is None else np.clip(actions, *self._bounds, dtype=np.float32, casting="unsafe")
+
     def find_invalid_action(self, actions: np.ndarray) -> int | None:
         """Row of the first action that this environment can't take as it is; None: it takes all of them.
 
@@ -264,7 +275,7 @@ class VecEnv(abc.ABC):
             if not np.isfinite(actions).all():
                 bad = int(np.argwhere(~np.isfinite(actions))[0, 0])
                 raise ValueError(f"the action for environment {bad} is {actions[bad]}; it must be finite")
-            np.clip(actions, *self._bounds, out=target, casting="unsafe")
+            target[:] = self.clip_actions(actions)
             return
         if actions.dtype.kind not in "iub":
             raise ValueError(f"this environment's actions are whole numbers, but step got {actions.dtype}")

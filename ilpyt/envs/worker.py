@@ -42,15 +42,16 @@ class Channel:
 
     STEP, DONE, OBJECT = b"s", b"d", b"o"
 
-    def __init__(self, sock: socket.socket, is_alive: Callable[[], bool] = lambda: True) -> None:
+    def __init__(self, sock: socket.socket, on_silence: Callable[[], None] = lambda: None) -> None:
         """Take over a socket.
 
         Args:
-            sock: blocking; a receive timeout (`SO_RCVTIMEO`) makes `receive` look up from waiting.
-            is_alive: whether the other side can still be sending.
+            sock: blocking; perhaps with a timeout (`SO_RCVTIMEO`).
+            on_silence: called whenever nothing has come for that time; may raise.
         """
         self._socket = sock
-        self._is_alive = is_alive
+        self._on_silence = on_silence
+        self.is_amid_message = False
         self.send_byte = sock.send
         self.close = sock.close
 
@@ -60,19 +61,18 @@ class Channel:
         self._socket.sendall(self.OBJECT + len(content).to_bytes(8, "little") + content)
 
     def receive(self) -> Any:
-        """`STEP`, `DONE` or the object sent; waits for it.
+        """`STEP`, `DONE` or the object sent; waits for it. `is_amid_message` stays set if it was interrupted there.
 
         Raises:
             EOFError: the other side is gone.
-            BlockingIOError: nothing has come within the socket's timeout.
         """
-        byte = self._socket.recv(1)
-        if byte == self.OBJECT:
-            length = int.from_bytes(self._receive_exactly(8), "little")
-            return cloudpickle.loads(self._receive_exactly(length))
-        if not byte:
-            raise EOFError
-        return byte
+        byte = bytes(self._receive_exactly(1))
+        if byte != self.OBJECT:
+            return byte
+        self.is_amid_message = True
+        content = self._receive_exactly(int.from_bytes(self._receive_exactly(8), "little"))
+        self.is_amid_message = False
+        return cloudpickle.loads(content)
 
     def _receive_exactly(self, length: int) -> bytearray:
         content = bytearray(length)
@@ -81,9 +81,8 @@ class Channel:
             try:
                 received = self._socket.recv_into(missing)
             except BlockingIOError:
-                if self._is_alive():
-                    continue
-                received = 0
+                self._on_silence()
+                continue
             if not received:
                 raise EOFError
             missing = missing[received:]

@@ -22,6 +22,7 @@ class BaseNetwork(nn.Module, abc.ABC):
     """
 
     action_type: str | None = None
+    num_outputs: int
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
@@ -47,6 +48,7 @@ class BaseNetwork(nn.Module, abc.ABC):
         if action_type not in ("discrete", "continuous", None):
             raise ValueError(f"action_type must be 'discrete', 'continuous' or None, got {action_type!r}")
         self.action_type = action_type
+        self.num_outputs = num_outputs
         if action_type == "continuous":
             self.log_std = nn.Parameter(torch.full((num_outputs,), float(log_std)))
 
@@ -55,7 +57,9 @@ class BaseNetwork(nn.Module, abc.ABC):
         if self.action_type == "discrete":
             return Categorical(self(x))
         if self.action_type == "continuous":
-            return DiagonalNormal(self(x), self.log_std.clamp(*LOG_STD_BOUNDS))
+            with torch.no_grad():  # the parameter itself: outside the bounds of a clamp it would have no gradient
+                self.log_std.clamp_(*LOG_STD_BOUNDS)
+            return DiagonalNormal(self(x), self.log_std)
         raise TypeError(f"this {type(self).__name__} gives values, not actions: it was made with an output_shape")
 
     def get_action(self, x: Tensor, deterministic: bool = False) -> tuple[Distribution, Tensor]:
@@ -129,11 +133,16 @@ class OneHot(nn.Module):
         return F.one_hot(actions.long(), self.num_actions).float()
 
 
+def activation_layer(name: str) -> nn.Module:
+    """A layer of this activation."""
+    if name not in ACTIVATIONS:
+        raise ValueError(f"activation must be one of {', '.join(map(repr, ACTIVATIONS))}, got {name!r}")
+    return ACTIVATIONS[name]()
+
+
 def mlp(sizes: list[int], activation: str) -> nn.Sequential:
     """Linear layers of these sizes, input first, with an activation between them and none at the end."""
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"activation must be one of {', '.join(map(repr, ACTIVATIONS))}, got {activation!r}")
     layers: list[nn.Module] = []
     for width_in, width_out in pairwise(sizes):
-        layers += [nn.Linear(width_in, width_out), ACTIVATIONS[activation]()]
+        layers += [nn.Linear(width_in, width_out), activation_layer(activation)]
     return nn.Sequential(*layers[:-1])

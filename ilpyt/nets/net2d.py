@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ilpyt.nets.base_net import ACTIVATIONS, BaseNetwork, mlp
+from ilpyt.nets.base_net import BaseNetwork, activation_layer, mlp
 
 
 class Net2D(BaseNetwork):
@@ -25,14 +25,18 @@ class Net2D(BaseNetwork):
         action_size: int = 0,
         activation: str = "relu",
         hidden_sizes: Sequence[int] = (512,),
+        normalize: bool = False,
         log_std: float = 0.0,
     ) -> None:
-        """Make the layers; for the parameters see `Net1D.initialize`."""
+        """Make the layers; for the parameters see `Net1D.initialize`.
+
+        `normalize` changes nothing: pixels are scaled to 0..1 in any case, and need no statistics.
+        """
         height, width, channels = input_shape
         layers: list[nn.Module] = []
         for filters, kernel, stride in ((32, 8, 4), (64, 4, 2), (64, 3, 1)):
             kernel, stride = min(kernel, height, width), min(stride, height, width)
-            layers += [nn.Conv2d(channels, filters, kernel, stride), ACTIVATIONS[activation]()]
+            layers += [nn.Conv2d(channels, filters, kernel, stride), activation_layer(activation)]
             channels, height, width = filters, (height - kernel) // stride + 1, (width - kernel) // stride + 1
         self.convolutions = nn.Sequential(*layers, nn.Flatten())
         self.action_encoder = action_encoder

@@ -78,7 +78,7 @@ class Batch:
 
     def to(self, device: torch.device | str) -> "Batch":
         """The batch on a device."""
-        return self.replace(**{name: t.to(device, non_blocking=True) for name, t in self.tensors().items()})
+        return self.replace(**{name: t.to(device) for name, t in self.tensors().items()})
 
     def flatten(self) -> "Batch":
         """Time and environments in one dimension: [T, N, ...] to [T * N, ...]."""
@@ -173,7 +173,9 @@ class Experiences:
 
     def __len__(self) -> int:
         """Number of transitions."""
-        return sum(len(part["dones"]) for part in self._parts) if self._parts else len(self.dones)
+        if "dones" in self.__dict__:
+            return len(self.dones)
+        return sum(len(part["dones"]) for part in self._parts)
 
     def __getitem__(self, index: Any) -> "Experiences":
         """Some of the transitions, by a slice or a tensor of indices; unchecked, since the whole was checked."""
@@ -187,8 +189,10 @@ class Experiences:
 
     def bounds(self) -> list[tuple[int, int]]:
         """First transition of every episode, and the one after its last."""
+        if not len(self):
+            return []
         ends: list[int] = (torch.nonzero(self.dones).flatten() + 1).tolist()
-        if len(self) and (not ends or ends[-1] < len(self)):
+        if not ends or ends[-1] < len(self):
             ends.append(len(self))
         return list(zip([0, *ends[:-1]], ends, strict=True))
 
@@ -278,6 +282,10 @@ class Experiences:
             if tensor.is_floating_point() and not torch.isfinite(tensor).all():
                 row = int(torch.nonzero(~torch.isfinite(tensor))[0, 0])
                 raise DataError(f"{source}: {what} {self._where(row)} hold nan or infinity: {tensor[row].tolist()}")
+        if env.observation_dtype == np.uint8 and states.dtype != torch.uint8:
+            if not torch.equal(states, states.round().clamp(0, 255)):
+                raise DataError(f"{source}: states are {states.dtype}; {name} has images of whole numbers in 0..255")
+            states = states.to(torch.uint8)
         if env.type == "discrete" and actions.is_floating_point():
             fractional = torch.nonzero(actions != actions.round())
             if len(fractional):
@@ -295,7 +303,7 @@ class Experiences:
         if env.type == "continuous":
             actions = actions.float()
         fitted = self[:]
-        fitted.__dict__["actions"] = actions
+        fitted.__dict__.update(states=states, actions=actions)
         return fitted
 
     def _where(self, row: int) -> str:
@@ -307,7 +315,9 @@ class Experiences:
             return
         if not self._parts:
             raise DataError("these Experiences are empty")
-        self.__dict__.update({name: torch.cat([part[name] for part in self._parts]) for name in FIELDS})
+        first, *others = self._parts
+        joined = {name: torch.cat([part[name] for part in self._parts]) for name in FIELDS} if others else first
+        self.__dict__.update(joined)
         self._parts = []
 
     def __getstate__(self) -> dict[str, Any]:
@@ -323,7 +333,7 @@ class Experiences:
 
 def _tensor(value: Any, name: str) -> Tensor:
     try:
-        tensor = value if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value))
+        tensor = value.clone() if isinstance(value, Tensor) else torch.from_numpy(np.array(value))
     except (TypeError, ValueError) as error:
         raise DataError(f"{name} can't be made a tensor: {error}") from None
     return tensor.float() if tensor.is_floating_point() else tensor

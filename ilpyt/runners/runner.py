@@ -76,7 +76,7 @@ class Runner:
         """Play whole episodes, each from a reset.
 
         How many an environment plays is fixed beforehand, and all that are counted are finished: whoever plays until
-        enough episodes are over counts short ones too often.
+        enough episodes are over counts short ones too often. Actions are recorded clipped, as the environment took them.
 
         Args:
             num_episodes: number of episodes; number k is the k // N-th of environment k % N.
@@ -87,6 +87,7 @@ class Runner:
             steps[k].append((states[i], actions[i], rewards[i], dones[i], infos["truncated"][i]))
         columns = zip(*(step for episode in steps for step in episode), strict=True)
         fields = dict(zip(FIELDS, map(np.stack, columns), strict=True))
+        fields["actions"] = self.env.clip_actions(fields["actions"])
         return Experiences(**fields, metadata=dict(self.env.description))
 
     def evaluate(self, num_episodes: int, seed: int | Sequence[Sequence[int]] | None = None) -> list[float]:

@@ -7,8 +7,8 @@ and nothing else: a pickle that asks for any other function is refused before an
 import io
 import json
 import pickle
+import re
 import zipfile
-from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,15 +54,14 @@ def read_demos(path: str | Path) -> dict[str, Any]:
     for name in FIELDS:
         if record.get(name) is not None:
             demos[name] = _as_array(record[name], f"{path}: {name}")
-    demos["metadata"] = record.get("metadata") or {}
-    if not isinstance(demos["metadata"], dict):
-        raise DataError(f"{path}: metadata is a {type(demos['metadata']).__name__}, not a dict")
+    demos["metadata"] = _plain(record.get("metadata") or {}, str(path))
     return demos
 
 
 def write_demos(path: str | Path, experiences: Any) -> None:
     """Write `Experiences` as `.npz` (compressed) or `.pkl`, by the path's suffix; whole or not at all."""
     path = Path(path)
+    _plain(experiences.metadata, "these Experiences")
     if path.suffix == ".pkl":
         with atomic_write(path) as file:
             pickle.dump(experiences, file, protocol=5)
@@ -73,6 +72,17 @@ def write_demos(path: str | Path, experiences: Any) -> None:
             np.savez_compressed(file, **record)
     else:
         raise ValueError(f"demonstrations are written as .pkl or .npz, not as {path.name!r}")
+
+
+def _plain(metadata: Any, source: str) -> dict[str, Any]:
+    """The metadata, if it is a dict of what JSON can say."""
+    try:
+        if isinstance(metadata, dict):
+            return json.loads(json.dumps(metadata))
+        why = f"a {type(metadata).__name__}"
+    except (TypeError, ValueError) as error:
+        why = str(error)
+    raise DataError(f"the metadata of {source} must be a dict of plain values (strings, numbers, lists): {why}")
 
 
 def _read_npz(content: bytes) -> dict[str, Any]:
@@ -93,23 +103,111 @@ def _read_pickle(content: bytes) -> dict[str, Any]:
 
 
 def _as_array(value: Any, what: str) -> np.ndarray:
-    array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+    array = value.array if isinstance(value, _Array) else value
+    if not isinstance(array, np.ndarray):  # numpy would ask anything else for its data's address, and believe it
+        raise DataError(f"{what} is a {type(array).__name__}, not an array")
     if array.dtype.kind not in "biuf":
         raise DataError(f"{what} holds {array.dtype}, not numbers")
     return array
+
+
+# A pickle is a program: it looks names up, calls what it finds, and sets the state of what it has. Everything that it
+# can lay hands on here is therefore a stand-in that does one harmless thing, never an object of Python, numpy or torch.
 
 
 class _RefusedError(Exception):
     """A pickle asked for something that demonstrations don't need."""
 
 
+class _Sealed:
+    """Has no state that a pickle could set."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state: Any) -> None:
+        raise _RefusedError(f"it sets the state of a {type(self).__name__.strip('_')}")
+
+
+class _Function(_Sealed):
+    """A function that a pickle may call."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable) -> None:
+        self._function = function
+
+    def __call__(self, *args: Any) -> Any:
+        return self._function(*args)
+
+
+class _Storage(_Sealed):
+    """The memory of a tensor."""
+
+    __slots__ = ("storage",)
+
+    def __init__(self, content: bytes) -> None:
+        self.storage = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+
+
+class _DType(_Sealed):
+    """A numeric dtype."""
+
+    __slots__ = ("dtype",)
+
+    def __init__(self, code: str, *_: Any) -> None:
+        if not re.fullmatch(r"[<>|=]?[biuf]\d{1,2}", code):
+            raise _RefusedError(f"it has an array of {code!r}, not of numbers")
+        self.dtype = np.dtype(code)
+
+    def __setstate__(self, state: Any) -> None:
+        self.dtype = self.dtype.newbyteorder(state[1])
+
+
+class _Array(_Sealed):
+    """An array, once its state is set."""
+
+    __slots__ = ("array",)
+
+    def __init__(self, array: np.ndarray | None = None) -> None:
+        self.array = array
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, dtype, is_fortran, content = state
+        self.array = np.frombuffer(bytearray(content), dtype.dtype).reshape(shape, order="F" if is_fortran else "C")
+
+
 class _Record:
-    """Stands in for `Experiences` while a file is read: its attributes, unchecked."""
+    """`Experiences` while a file is read: attributes, unchecked."""
 
     def __setstate__(self, state: Any) -> None:
         if not isinstance(state, dict):
             raise ValueError("the state of Experiences is not a dict")
         self.__dict__.update({str(k): v for k, v in state.items()})
+
+
+def _rebuild_tensor(storage: _Storage, offset: int, size: tuple, stride: tuple, *_: Any) -> _Array:
+    tensor = torch._utils._rebuild_tensor_v2(storage.storage, offset, size, stride, False, None)
+    return _Array(tensor.detach().numpy())
+
+
+def _from_buffer(buffer: Any, dtype: _DType, shape: tuple[int, ...], order: str) -> _Array:
+    return _Array(np.frombuffer(bytearray(buffer), dtype.dtype).reshape(shape, order="F" if order == "F" else "C"))
+
+
+_KNOWN: dict[tuple[str, str], Any] = {
+    ("ilpyt.runners.runner", "Experiences"): _Record,
+    ("ilpyt.runners.experiences", "Experiences"): _Record,
+    ("numpy", "ndarray"): "ndarray",  # an argument of _reconstruct
+    ("numpy", "dtype"): _Function(_DType),
+    ("numpy.core.multiarray", "_reconstruct"): _Function(lambda *_: _Array()),  # its data follow as state
+    ("numpy.core.numeric", "_frombuffer"): _Function(_from_buffer),
+    ("torch._utils", "_rebuild_tensor_v2"): _Function(_rebuild_tensor),
+    ("torch.storage", "_load_from_bytes"): _Function(_Storage),
+    ("collections", "OrderedDict"): _Function(lambda *_: None),  # a tensor's hooks, of which there are none
+    ("_codecs", "encode"): _Function(lambda text, _: text.encode("latin1")),  # how protocol 2 spells bytes
+    ("copy_reg", "_reconstructor"): _Function(lambda *_: _Record()),  # how protocols 0 and 1 begin an object
+    ("__builtin__", "object"): "object",  # an argument of _reconstructor
+}
 
 
 class _Unpickler(pickle.Unpickler):
@@ -122,46 +220,3 @@ class _Unpickler(pickle.Unpickler):
             return _KNOWN[module, name]
         except KeyError:
             raise _RefusedError(f"it asks for {module}.{name}, which demonstrations don't need") from None
-
-
-_NDARRAY = "numpy.ndarray"  # stands in for the class, so that a pickle can't call it
-
-
-def _reconstruct(cls: Any, shape: Any, typecode: Any) -> np.ndarray:
-    """The empty array that numpy's pickles begin with; its data follow."""
-    return np.empty(0, np.int8)
-
-
-def _from_buffer(buffer: Any, dtype: np.dtype, shape: tuple[int, ...], order: str) -> np.ndarray:
-    return np.frombuffer(bytearray(buffer), dtype=dtype).reshape(shape, order=order)  # type: ignore[call-overload]
-
-
-def _load_storage(content: bytes) -> Any:
-    """A tensor's storage; its bytes are themselves a file of torch."""
-    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-
-
-def _rebuild(cls: Any, base: Any, state: Any) -> _Record:
-    """How pickles of protocols 0 and 1 begin an object."""
-    return _Record()
-
-
-def _encode(text: str, encoding: str) -> bytes:
-    """How pickles of protocol 2 spell bytes."""
-    return text.encode("latin1")
-
-
-_KNOWN: dict[tuple[str, str], str | type | Callable] = {
-    ("ilpyt.runners.runner", "Experiences"): _Record,
-    ("ilpyt.runners.experiences", "Experiences"): _Record,
-    ("numpy", "ndarray"): _NDARRAY,
-    ("numpy", "dtype"): np.dtype,
-    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
-    ("numpy.core.numeric", "_frombuffer"): _from_buffer,
-    ("_codecs", "encode"): _encode,
-    ("copy_reg", "_reconstructor"): _rebuild,
-    ("__builtin__", "object"): "object",
-    ("collections", "OrderedDict"): OrderedDict,
-    ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
-    ("torch.storage", "_load_from_bytes"): _load_storage,
-}

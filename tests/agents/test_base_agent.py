@@ -76,11 +76,14 @@ def test_a_name_that_begins_alike_is_another_network(tmp_path):
 
 
 def test_only_own_old_files_are_pruned(tmp_path):
-    ImitationAgent(policy()).save(tmp_path, 1)  # by another agent
+    ImitationAgent(policy()).save(tmp_path / "a", 1)  # by another agent
+    ImitationAgent(policy()).save(tmp_path / "b", 2)
     agent = ImitationAgent(policy())
     for step in (2, 3, 4, 5):
-        agent.save(tmp_path, step, keep=2)
-    assert sorted(os.listdir(tmp_path)) == ["net_1.pth", "net_4.pth", "net_5.pth"]
+        agent.save(tmp_path / "a", step, keep=2)
+    agent.save(tmp_path / "b", 6, keep=1)
+    assert sorted(os.listdir(tmp_path / "a")) == ["net_1.pth", "net_4.pth", "net_5.pth"]
+    assert sorted(os.listdir(tmp_path / "b")) == ["net_2.pth", "net_6.pth"]
 
 
 def test_weights_of_another_network_are_refused_and_nothing_changes(tmp_path):
@@ -158,6 +161,15 @@ def test_gradients_are_clipped_to_their_norm():
     agent.optimize("net", 1000 * agent.loss(data()), agent.max_grad_norm)
     norm = torch.cat([p.grad.flatten() for p in agent.net.parameters()]).norm()
     torch.testing.assert_close(norm, torch.tensor(1e-3), rtol=1e-3, atol=0)
+
+
+def test_a_gradient_that_isnt_finite_stops_before_it_spoils_the_weights():
+    agent = ImitationAgent(policy())
+    before = weights(agent)
+    zero = next(agent.net.parameters()).sum() * 0
+    with pytest.raises(TrainingError, match="the net gradient is (nan|inf)"):
+        agent.optimize("net", zero.abs().sqrt() + agent.loss(data()))
+    assert same(weights(agent), before)
 
 
 def test_a_loss_that_isnt_finite_stops_before_it_spoils_the_weights():

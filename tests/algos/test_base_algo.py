@@ -71,13 +71,46 @@ def test_a_former_run_is_moved_aside_and_nothing_is_lost(env, demos, capsys):
     first = Path("run/net_2.pth").read_bytes()
     capsys.readouterr()
     run(1)
-    assert "run held a former run; its files are in run/previous_1 now" in capsys.readouterr().err
+    assert "run held files of a former run; they are in run/previous_1 now" in capsys.readouterr().err
     assert Path("run/previous_1/net_2.pth").read_bytes() == first
     assert len(Path("run/previous_1/progress.csv").read_text().splitlines()) == 3
     assert len(Path("run/progress.csv").read_text().splitlines()) == 2
     assert Path("run/notes.txt").exists()
     run(1)
     assert Path("run/previous_2/net_1.pth").exists()
+
+
+def test_weights_without_a_run_around_them_are_moved_aside_too(env, demos):
+    agent(env).save("run", 300)
+    Path("run/resnet.pth").touch()
+    BC(agent=agent(env), env=env, progress=False, save_path="run").train(1, 64, demos, early_stopping=False)
+    assert Path("run/previous_1/net_300.pth").exists()
+    assert Path("run/resnet.pth").exists()
+    assert agent(env).load("run") == 1
+
+
+def test_testing_something_else_keeps_a_former_runs_results(env, demos):
+    algo = BC(agent=agent(env), env=env, progress=False)
+    algo.train(1, 64, demos)
+    returns = algo.test(3)
+    BC(agent=ilpyt.agents.CartPoleHeuristicAgent(), env=env, progress=False).test(2)
+    assert np.load("logs/previous_1/test_results.npy").tolist() == returns
+    assert np.load("logs/test_results.npy").tolist() == [200.0, 200.0]
+    assert Path("logs/net_1.pth").exists()
+
+
+def test_what_was_learnt_is_saved_even_if_a_sink_fails(env, demos, monkeypatch):
+    monkeypatch.setattr(ilpyt.utils.logger.TensorBoardSink, "close", lambda self: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        BC(agent=agent(env), env=env, progress=False).train(1, 64, demos)
+    assert Path("logs/net_1.pth").exists()
+
+
+def test_log_is_for_training_only(env, demos):
+    algo = BC(agent=agent(env), env=env, progress=False)
+    algo.train(1, 64, demos)
+    with pytest.raises(RuntimeError, match="inside `with self.training"):
+        algo.log(5, {"loss": 1.0})
 
 
 def test_a_second_train_goes_on_in_the_same_run(env, demos):
@@ -137,8 +170,10 @@ def test_arguments_that_dont_fit_are_errors_at_once(env):
     with pytest.raises(DataError, match=r"can't act in CartPole-v0.*values, not actions"):
         BC(agent=agent(env, output_shape=2), env=env)
     with ilpyt.envs.build_env("MountainCarContinuous-v0", num_env=1) as continuous:
-        with pytest.raises(DataError, match=r"gives actions of shape \[\], but MountainCarContinuous-v0 takes \[1\]"):
+        with pytest.raises(DataError, match="policy of 2 outputs, but MountainCarContinuous-v0 has 1 actions"):
             BC(agent=agent(env, input_shape=2), env=continuous)
+        with pytest.raises(DataError, match=r"gives actions of shape \[\], but MountainCarContinuous-v0 takes \[1\]"):
+            BC(agent=ilpyt.agents.MountainCarHeuristicAgent(), env=continuous)
     with pytest.raises(FileNotFoundError, match=r"nowhere has no net_<step>.pth to load; it has no weights"):
         BC(agent=agent(env), env=env, load_path="nowhere")
 

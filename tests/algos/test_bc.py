@@ -161,14 +161,13 @@ def test_one_episode_leaves_nothing_to_hold_out(noisy_choices, capsys):
     assert len(column("loss")) == 2
 
 
-def test_what_is_lenient_says_so(noisy_choices, capsys):
+def test_what_is_lenient_says_so(noisy_choices, caplog):
     env = build(3, spaces.Discrete(2))
     demos = noisy_choices[:25]
     demos.metadata = {"env_id": "Elsewhere-v3"}
-    BC(agent=ImitationAgent(choose_net(env)), env=env).train(1, 32, demos)
-    err = capsys.readouterr().err
-    assert "recorded in Elsewhere-v3; spaces agree, so it is used for Spaces" in err
-    assert "ends amid an episode" in err
+    BC(agent=ImitationAgent(choose_net(env)), env=env, progress=False).train(1, 32, demos)
+    assert "recorded in Elsewhere-v3; spaces agree, so it is used for Spaces" in caplog.text
+    assert "ends amid an episode" in caplog.text
 
 
 def test_a_loss_that_isnt_finite_stops_and_keeps_the_best_weights(noisy_choices, monkeypatch):
@@ -187,10 +186,34 @@ def test_a_loss_that_isnt_finite_stops_and_keeps_the_best_weights(noisy_choices,
     assert torch.isfinite(weights(fresh)).all()
 
 
-@pytest.mark.parametrize(("arguments", "name"), [((0, 32), "num_epochs"), ((5, 0), "batch_size")])
-def test_nothing_to_do_is_an_error(arguments, name, noisy_choices):
+@pytest.mark.parametrize("name", ["num_epochs", "batch_size", "patience", "save_interval"])
+def test_nothing_to_do_is_an_error(name, noisy_choices):
     with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
-        cloner(build(3, spaces.Discrete(2))).train(*arguments, noisy_choices)
+        cloner(build(3, spaces.Discrete(2))).train(expert_demos=noisy_choices, **{name: 0})
+
+
+def test_the_learning_rate_falls_while_the_policy_doesnt_become_better(noisy_choices, monkeypatch):
+    scores = iter([(0.5, 1.0), (0.5, 0.9), (0.4, 2.0), *[(0.4, 3.0)] * 12])
+    rates = []
+    original = ImitationAgent.update
+    monkeypatch.setattr(BC, "_validate", lambda *_: next(scores))
+    monkeypatch.setattr(
+        ImitationAgent,
+        "update",
+        lambda self, b: rates.append(self.optimizers["net"].param_groups[0]["lr"]) or original(self, b),
+    )
+    cloner(build(3, spaces.Discrete(2)), lr=1.0).train(100, 1000, noisy_choices, patience=9)
+    assert rates == pytest.approx([1.0] * 6 + [0.2] * 3 + [0.04] * 3)  # the best was epoch 3
+
+
+def test_bc_trains_imitation_agents_only(noisy_choices):
+    class Other(ImitationAgent.__base__):
+        initialize = update = lambda self, *_: None
+        step = lambda self, state: np.zeros(len(state), int)  # noqa: E731
+
+    algo = BC(agent=Other(), env=build(3, spaces.Discrete(2)), progress=False)
+    with pytest.raises(TypeError, match="BC trains an ImitationAgent, not a Other"):
+        algo.train(1, 32, noisy_choices)
 
 
 def test_bad_demonstrations_are_refused_before_anything_is_written(noisy_choices, tmp_path):

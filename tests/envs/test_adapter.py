@@ -173,3 +173,41 @@ def test_unsupported_actions_are_refused_with_the_way_out(space):
 def test_observations_without_a_fixed_length_are_refused():
     with pytest.raises(EnvError, match="no fixed length"):
         adapt(Spaced(spaces.Sequence(spaces.Discrete(2))))
+
+
+def test_wrappers_find_an_environments_own_attributes_and_random_numbers():
+    class Own(Spaced):
+        bonus = 7
+
+        def reset(self, *, seed=None, options=None):
+            gymnasium.Env.reset(self, seed=seed)
+            return super().reset()
+
+    class AddsBonus(gymnasium.Wrapper):
+        def step(self, action):
+            observation, reward, *rest = self.env.step(action)
+            return observation, reward + self.env.unwrapped.bonus + self.env.np_random.random(), *rest
+
+    rewards = []
+    for _ in range(2):
+        env = adapt(AddsBonus(Own(spaces.Box(-1, 1, (1,)))))
+        env.reset(seed=3)
+        rewards.append(env.step(0)[1])
+    assert rewards[0] == rewards[1] > 7
+    assert adapt(Own(spaces.Box(-1, 1, (1,)))).bonus == 7
+
+
+def test_an_environment_needs_nothing_but_reset_step_and_spaces():
+    class Bare:
+        observation_space, action_space = spaces.Box(-1, 1, (1,)), spaces.Discrete(2)
+
+        def reset(self):
+            return np.zeros(1)
+
+        def step(self, action):
+            return np.zeros(1), 0.0, False, {}
+
+    env = adapt(Bare())
+    env.reset(seed=1)
+    env.step(0)
+    env.close()

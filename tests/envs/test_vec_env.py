@@ -1,5 +1,6 @@
 """The contract of a vectorized environment, for both kinds."""
 
+import contextlib
 import gc
 import os
 import signal
@@ -66,7 +67,7 @@ def test_states_rewards_and_flags_are_as_the_environments_gave_them(kind):
 
 
 @BOTH
-@pytest.mark.parametrize(("kwargs", "flags"), [({}, (1, 0)), ({"truncates": True}, (0, 1)), ({"both": True}, (1, 1))])
+@pytest.mark.parametrize(("kwargs", "flags"), [({}, (1, 0)), ({"truncates": True}, (0, 1)), ({"both": True}, (1, 0))])
 def test_ends_are_terminations_or_truncations(kind, kwargs, flags):
     with kind([lambda: Counter(length=1, **kwargs)] * 2) as env:
         env.reset()
@@ -266,8 +267,13 @@ def alive(pid):
         return False
 
 
-def shared_segments():
-    return set(os.listdir("/dev/shm"))
+def open_files():
+    """Targets of this process's file descriptors; a shared memory without a name is among them as memfd."""
+    targets = []
+    for fd in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):
+            targets.append(os.readlink(f"/proc/self/fd/{fd}").split(":")[0])
+    return sorted(targets)
 
 
 @pytest.mark.parametrize("workers", [1, 3, 99])
@@ -322,11 +328,12 @@ def test_an_environment_that_ends_its_process_is_an_error():
 
 
 def test_close_and_garbage_collection_end_the_workers_and_leave_no_segment():
-    before = shared_segments()
+    gc.collect()
+    before = open_files()
     env = SubProcVecEnv([Counter] * 2)
     env.reset()
+    assert open_files() != before
     pids = [w.process.pid for w in env._workers]
-    assert shared_segments() == before
     env.close()
     assert not any(map(alive, pids))
     env = SubProcVecEnv([Counter] * 2)
@@ -334,7 +341,7 @@ def test_close_and_garbage_collection_end_the_workers_and_leave_no_segment():
     del env
     gc.collect()
     assert not any(map(alive, pids))
-    assert shared_segments() == before
+    assert open_files() == before
 
 
 def test_workers_end_when_their_parent_is_killed(tmp_path):
@@ -392,6 +399,52 @@ def test_an_interrupt_amid_a_step_leaves_the_environments_usable():
     assert env.reset().tolist() == [[1, 0], [1, 0]]
     assert env.step([0, 0])[0].tolist() == [[1, 1], [1, 1]]
     env.close()
+
+
+def test_a_worker_killed_in_an_automatic_reset_names_that_environment():
+    class DiesInReset(Counter):
+        def reset(self, *, seed=None, options=None):
+            if self.episode >= 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().reset()
+
+    env = SubProcVecEnv([lambda: DiesInReset(length=1), Counter], num_workers=1)
+    env.reset()
+    with pytest.raises(EnvError, match="environment 0"):
+        env.step([0, 0])
+
+
+def test_an_info_that_cant_be_read_is_an_error_and_not_a_hang():
+    class Unreadable:
+        def __reduce__(self):
+            return int, ("not a number",)
+
+    env = SubProcVecEnv([lambda: Counter(info={"bad": Unreadable()})])
+    env.reset()
+    with pytest.raises(EnvError, match="sent what can't be read in step: ValueError"):
+        env.step([0])
+    assert no_workers_of(env)
+
+
+def test_closing_after_an_interrupt_doesnt_hide_it():
+    with pytest.raises(KeyboardInterrupt):
+        with SubProcVecEnv([lambda: Counter(faults={0: lambda: time.sleep(60)})]) as env:
+            env.reset()
+            signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            env.step([0])
+    assert no_workers_of(env)
+
+
+@BOTH
+def test_environments_already_made_are_closed_if_another_cant_be(kind, tmp_path):
+    class Leaves(Counter):
+        def close(self):
+            (tmp_path / "closed").touch()
+
+    with pytest.raises(EnvError, match="can't be made"):
+        kind([Leaves, raise_boom], **({"num_workers": 1} if kind is SubProcVecEnv else {}))
+    assert (tmp_path / "closed").exists()
 
 
 def test_workers_dont_import_torch():

@@ -149,8 +149,13 @@ def test_images_are_scaled_to_0_to_1(envs):
 
 
 def test_unknown_activation_is_refused(envs):
-    with pytest.raises(ValueError, match="'relu', 'tanh'"):
-        choose_net(envs["discrete"], activation="gelu")
+    for kind in ("discrete", "image"):
+        with pytest.raises(ValueError, match="'relu', 'tanh'"):
+            choose_net(envs[kind], activation="gelu")
+
+
+def test_normalize_is_taken_for_images_too(envs):
+    assert isinstance(choose_net(envs["image"], normalize=True), Net2D)
 
 
 def test_running_norm_has_the_moments_of_all_that_it_saw():
@@ -183,4 +188,12 @@ def test_running_norm_is_saved_with_the_weights(envs):
 def test_standard_deviation_stays_within_bounds(envs):
     net = choose_net(envs["continuous"], log_std=-50.0)
     assert net.get_distribution(torch.zeros(1, 8)).log_std.min() == -5
+    net = choose_net(envs["continuous"], log_std=-50.0)  # and comes back from there
+    adam = torch.optim.Adam(net.parameters(), lr=0.1)
+    for _ in range(100):
+        adam.zero_grad()
+        loss = -net.get_distribution(torch.zeros(64, 8)).log_prob(torch.randn(64, 2)).mean()
+        loss.backward()
+        adam.step()
+    assert net.log_std.min() > -4.5
     assert math.isclose(choose_net(envs["continuous"], log_std=-1.5).log_std[0].item(), -1.5)

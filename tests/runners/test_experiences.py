@@ -146,6 +146,24 @@ def test_add_refuses_another_shape():
         d.add(np.zeros(5), 0, 0.0, False)
 
 
+def test_empty_experiences_are_empty():
+    empty = Experiences()
+    assert (len(empty), empty.episodes(), repr(empty)) == (0, [], "Experiences(0 episodes, 0 transitions)")
+
+
+def test_add_copies_so_that_a_buffer_can_be_used_again():
+    buffer, grown = np.zeros((3, 4)), Experiences()
+    for value in (1.0, 2.0):
+        buffer[:] = value
+        grown.add(buffer, [0] * 3, [0] * 3, [0, 0, 1])
+    assert grown.states[:, 0].tolist() == [1, 1, 1, 2, 2, 2]
+
+
+def test_metadata_that_no_file_can_hold_is_refused():
+    with pytest.raises(DataError, match="dict of plain values"):
+        demos(metadata={"seed": np.int64(3)}).save("demos.npz")
+
+
 # --- files
 
 
@@ -248,6 +266,41 @@ def test_code_hidden_in_a_tensors_storage_is_refused(tmp_path):
     assert not (tmp_path / "evil").exists()
 
 
+def hostile(value):
+    """A pickle of a record whose states are built by pickle opcodes."""
+    field = b"\x8c\x07actions]\x8c\x07rewards]\x8c\x05dones]"
+    return b"\x80\x04}(\x8c\x06states" + value + field + b"u."
+
+
+def named(module, name):
+    return b"".join(b"\x8c" + bytes([len(x)]) + x.encode() for x in (module, name)) + b"\x93"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        # an object that claims that its data lie at an address
+        named("ilpyt.runners.runner", "Experiences") + b")\x81}\x8c\x13__array_interface__}\x8c\x05shapeK\x04\x85ssb",
+        # a dtype whose state makes bytes into pointers to objects
+        named("numpy", "dtype") + b"\x8c\x02V8\x89\x88\x87R",
+        named("numpy", "dtype") + b"\x8c\x02O8\x89\x88\x87R",
+        # the state of a function
+        named("torch._utils", "_rebuild_tensor_v2") + b"N}\x8c\x0c__defaults__)s\x86b",
+        named("torch.storage", "_load_from_bytes") + b"}\x8c\x01aK\x01sb",
+        # an array of lists
+        named("numpy._core.multiarray", "_reconstruct") + named("numpy", "ndarray") + b"K\x00\x85C\x01b\x87R",
+        # more than its data
+        b"\x8c\x01x]",
+    ],
+)
+def test_a_pickle_reaches_nothing_by_states_attributes_or_types(value, tmp_path):
+    before = torch._utils._rebuild_tensor_v2.__defaults__
+    (tmp_path / "demos.pkl").write_bytes(hostile(value))
+    with pytest.raises(DataError, match="demos.pkl"):
+        Experiences.load(tmp_path / "demos.pkl")
+    assert torch._utils._rebuild_tensor_v2.__defaults__ == before
+
+
 def test_an_npz_with_objects_is_refused(tmp_path):
     np.savez(tmp_path / "demos.npz", states=np.array([Runs()], dtype=object), actions=[0], rewards=[0], dones=[1])
     with pytest.raises(DataError, match="demos.npz"):
@@ -285,6 +338,18 @@ def test_whole_numbers_in_any_dtype_become_discrete_actions(cartpole):
         fitted = demos(actions=actions).fit_to(cartpole)
         assert fitted.actions.dtype == torch.int64
         assert fitted.actions.tolist() == [0, 1, 0, 1, 0]
+
+
+def test_images_in_another_dtype_become_uint8_if_they_can():
+    images = np.arange(5 * 96 * 96 * 3).reshape(5, 96, 96, 3) % 256
+    with ilpyt.envs.build_env("CarRacing-v3", num_env=1) as env:
+        actions = np.zeros((5, 3))
+        for states in (images, images.astype(np.float32), images.astype(np.uint8)):
+            fitted = demos(states=states, actions=actions).fit_to(env)
+            assert fitted.states.dtype == torch.uint8
+            np.testing.assert_array_equal(fitted.states, images)
+        with pytest.raises(DataError, match=r"images of whole numbers in 0\.\.255"):
+            demos(states=images / 255, actions=actions).fit_to(env)
 
 
 def test_demos_that_dont_fit_are_refused_by_field_episode_and_step(cartpole, lander):

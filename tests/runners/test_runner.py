@@ -97,6 +97,16 @@ def test_truncations_are_recorded_in_episodes():
     assert experiences.dones.tolist() == experiences.truncated.tolist() == [False, True, False, True]
 
 
+def test_recorded_actions_are_as_the_environment_took_them():
+    with ilpyt.envs.build_env("MountainCarContinuous-v0", num_env=2, max_episode_steps=20) as env:
+        torch.manual_seed(0)
+        agent = ImitationAgent(choose_net(env))
+        assert Runner(env, agent).generate_batch(20).actions.abs().max() > 1
+        recorded = Runner(env, agent).generate_episodes(2)
+        assert recorded.actions.abs().max() == 1
+        recorded.fit_to(env)
+
+
 @pytest.mark.parametrize("call", ["generate_batch", "generate_episodes", "evaluate"])
 def test_nothing_to_do_is_an_error(call):
     with pytest.raises(ValueError, match="at least 1, got 0"):

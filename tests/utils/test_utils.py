@@ -94,6 +94,7 @@ before = state()
 handlers, filters = list(logging.root.handlers), list(warnings.filters)
 import ilpyt, ilpyt.algos, ilpyt.envs, ilpyt.nets, ilpyt.runners, ilpyt.agents, ilpyt.presets
 assert state() == before
+assert warnings.filters[-len(filters):] == filters
 assert logging.root.handlers == handlers and logging.getLogger("ilpyt").handlers == []
 assert torch.is_grad_enabled() and torch.get_default_dtype() == torch.float32
 """
