@@ -76,7 +76,8 @@ class Runner:
         """Play whole episodes, each from a reset.
 
         How many an environment plays is fixed beforehand, and all that are counted are finished: whoever plays until
-        enough episodes are over counts short ones too often. Actions are recorded clipped, as the environment took them.
+        enough episodes are over counts short ones too often. Actions are recorded as the environment took them,
+        clipped to its bounds.
 
         Args:
             num_episodes: number of episodes; number k is the k // N-th of environment k % N.
