@@ -40,7 +40,7 @@ class PaperEnv:
 BC: dict[str, dict[str, Any]] = {
     "net": {"normalize": True},
     "agent": {"lr": 3e-3},
-    "train": {"num_epochs": 200, "batch_size": 64},
+    "train": {"num_epochs": 200, "batch_size": 64, "patience": 30},
 }
 
 PAPER_ENVS: dict[str, PaperEnv] = {

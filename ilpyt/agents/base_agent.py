@@ -157,6 +157,10 @@ class BaseAgent(abc.ABC):
             for name, part in getattr(self, kind).items():
                 part.load_state_dict(copy.deepcopy(state[kind][name]))  # optimizers would share its tensors
 
+    def num_parameters(self) -> int:
+        """Number of weights, of the agents it holds too."""
+        return sum(p.numel() for _, net in self._all_nets() for p in net.parameters())
+
     def set_train(self) -> None:
         """Explore: `step` samples."""
         self._set_mode(True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from ilpyt.agents.imitation_agent import ImitationAgent, StateActions
 from ilpyt.algos.base_algo import BaseAlgorithm
@@ -27,7 +28,7 @@ class BC(BaseAlgorithm):
         *,
         early_stopping: bool = True,
         validation_fraction: float = 0.1,
-        patience: int = 30,
+        patience: int = 15,
         save_interval: int = 100,
     ) -> None:
         """Fit the policy to demonstrations.
@@ -36,18 +37,14 @@ class BC(BaseAlgorithm):
         rate falls to a fifth; when that has long not helped, training ends, and the agent has the weights that were
         best. Without, all episodes are learnt from in all epochs, at one learning rate.
 
-        Better is: the greedy policy, which is what is tested, errs less (`Distribution.mode_error`; Ross & Bagnell 2010
-        bound the cost of a clone by this error); if it errs as much, less loss. The loss alone misleads: in states
-        unlike all that were learnt from it grows with the policy's confidence, while the policy still becomes better.
-
         Args:
             num_epochs: passes over the demonstrations, at most.
             batch_size: transitions of one gradient update.
             expert_demos: a demonstration file, or `Experiences`; there is no default.
             early_stopping: see above.
             validation_fraction: share of the episodes that early stopping holds out, at least one.
-            patience: epochs without a better policy after which training ends; the learning rate falls after a third of
-                it.
+            patience: epochs without a better held-out loss after which training ends; the learning rate falls after a
+                third of it.
             save_interval: epochs between saves of the weights.
 
         Raises:
@@ -72,7 +69,8 @@ class BC(BaseAlgorithm):
 
         optimizer = self.agent.optimizers["net"]
         initial_lrs = [group["lr"] for group in optimizer.param_groups]
-        best, best_epoch, best_weights = (math.inf, math.inf), 0, None
+        schedule = ReduceLROnPlateau(optimizer, factor=0.2, patience=patience // 3)
+        best_loss, best_epoch, best_weights = math.inf, 0, None
         config: dict[str, Any] = {"num_epochs": num_epochs, "batch_size": batch_size, "expert_demos": expert_demos}
         config |= {"early_stopping": early_stopping, "validation_fraction": validation_fraction, "patience": patience}
         with self.training(num_epochs, "epoch", **config) as bar:
@@ -83,12 +81,10 @@ class BC(BaseAlgorithm):
                     if held_out is not None:
                         error, loss = self._validate(held_out)
                         metrics |= {"validation_error": error, "validation_loss": loss}
-                        if (error, loss) < best:
-                            best, best_epoch = (error, loss), epoch
+                        schedule.step(loss)
+                        if loss < best_loss:
+                            best_loss, best_epoch = loss, epoch
                             best_weights = copy.deepcopy(self.agent.net.state_dict())
-                        elif (epoch - best_epoch) % max(1, patience // 3) == 0:
-                            for group in optimizer.param_groups:
-                                group["lr"] *= 0.2
                     self.log(self.epochs, metrics)
                     if epoch % save_interval == 0:
                         self.save()
@@ -101,7 +97,7 @@ class BC(BaseAlgorithm):
                     group["lr"] = lr
         if held_out is not None:
             stopped = f"Stopped after epoch {epoch}" if epoch < num_epochs else f"All {num_epochs} epochs done"
-            self.say(f"{stopped}; kept the weights of epoch {best_epoch}, validation error {best[0]:.4g}.")
+            self.say(f"{stopped}; kept the weights of epoch {best_epoch}, validation loss {best_loss:.4g}.")
 
     epochs: int = 0  # passes over demonstrations, in all calls of `train`
 

@@ -210,3 +210,20 @@ def test_ctrl_c_is_one_line_saves_what_was_learnt_and_exits_with_130(vecenv_type
     os.chdir(tmp_path)
     with ilpyt.envs.build_env("CartPole-v0", num_env=1) as env:
         ImitationAgent(choose_net(env)).load("logs")
+
+
+def test_small_networks_train_on_one_thread_and_the_number_is_restored(env, demos, monkeypatch):
+    seen = []
+    original = ImitationAgent.update
+    monkeypatch.setattr(
+        ImitationAgent, "update", lambda self, b: seen.append(torch.get_num_threads()) or original(self, b)
+    )
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for hidden_sizes in ((8,), (800, 800)):
+            BC(agent=agent(env, hidden_sizes=hidden_sizes), env=env, progress=False).train(1, 600, demos)
+            assert torch.get_num_threads() == 2
+        assert seen == [1, 2]
+    finally:
+        torch.set_num_threads(before)
