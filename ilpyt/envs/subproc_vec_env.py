@@ -53,7 +53,7 @@ class SubProcVecEnv(VecEnv):
         Args:
             env_fns: see `VecEnv`.
             seed: see `VecEnv`.
-                num_workers: number of processes; None: one a core, at most one an environment.
+            num_workers: number of processes; None: one a core, at most one an environment.
             timeout: seconds that a step, reset or render may take before it is an error; None: any time.
         """
         super().__init__(env_fns, seed)
