@@ -67,37 +67,28 @@ class BC(BaseAlgorithm):
         train, held_out = demos.split(validation_fraction) if early_stopping else (demos, None)
         self.agent.observe(train.states)
 
-        optimizer = self.agent.optimizers["net"]
-        initial_lrs = [group["lr"] for group in optimizer.param_groups]
-        schedule = ReduceLROnPlateau(optimizer, factor=0.2, patience=patience // 3)
-        best_loss, best_epoch, best_weights = math.inf, 0, None
-        config: dict[str, Any] = {"num_epochs": num_epochs, "batch_size": batch_size, "expert_demos": expert_demos}
-        config |= {"early_stopping": early_stopping, "validation_fraction": validation_fraction, "patience": patience}
+        stopping = _EarlyStopping(self.agent, patience)
+        config: dict[str, Any] = {**at_least_1, "expert_demos": expert_demos, "early_stopping": early_stopping}
         with self.training(num_epochs, "epoch", **config) as bar:
             try:
                 for epoch in bar.steps(range(1, num_epochs + 1)):
                     metrics = self._train_epoch(train, batch_size)
                     self.epochs += 1
                     if held_out is not None:
-                        error, loss = self._validate(held_out)
-                        metrics |= {"validation_error": error, "validation_loss": loss}
-                        schedule.step(loss)
-                        if loss < best_loss:
-                            best_loss, best_epoch = loss, epoch
-                            best_weights = copy.deepcopy(self.agent.net.state_dict())
+                        metrics |= self._validate(held_out)
+                        stopping.step(epoch, metrics["validation_loss"])
                     self.log(self.epochs, metrics)
                     if epoch % save_interval == 0:
                         self.save()
-                    if held_out is not None and epoch - best_epoch >= patience:
+                    if stopping.is_over:
                         break
             finally:
-                if best_weights is not None:
-                    self.agent.net.load_state_dict(best_weights)
-                for group, lr in zip(optimizer.param_groups, initial_lrs, strict=True):
-                    group["lr"] = lr
+                stopping.restore()
         if held_out is not None:
-            stopped = f"Stopped after epoch {epoch}" if epoch < num_epochs else f"All {num_epochs} epochs done"
-            self.say(f"{stopped}; kept the weights of epoch {best_epoch}, validation loss {best_loss:.4g}.")
+            stopped = f"Stopped after epoch {epoch}" if stopping.is_over else f"All {num_epochs} epochs done"
+            self.say(
+                f"{stopped}; kept the weights of epoch {stopping.best_epoch}, validation loss {stopping.best:.4g}."
+            )
 
     epochs: int = 0  # passes over demonstrations, in all calls of `train`
 
@@ -115,12 +106,39 @@ class BC(BaseAlgorithm):
             total += self.agent.update(StateActions(states[indices], actions[indices]))["loss"]
         return {"loss": total / len(batches)}
 
-    def _validate(self, demos: Experiences) -> tuple[float, float]:
-        """Mean error and loss over demonstrations that aren't learnt from."""
-        error = loss = 0.0
+    def _validate(self, demos: Experiences) -> dict[str, float]:
+        """Mean loss and error over demonstrations that aren't learnt from."""
+        means = {"validation_loss": 0.0, "validation_error": 0.0}
         for start in range(0, len(demos), CHUNK):
             chunk = demos[start : start + CHUNK]
-            metrics = self.agent.validate(chunk)
-            error += metrics["error"] * len(chunk) / len(demos)
-            loss += metrics["loss"] * len(chunk) / len(demos)
-        return error, loss
+            for name, value in self.agent.validate(chunk).items():
+                means[f"validation_{name}"] += value * len(chunk) / len(demos)
+        return means
+
+
+class _EarlyStopping:
+    """Keeps the weights with the least held-out loss, and says when waiting for better ones is over."""
+
+    def __init__(self, agent: ImitationAgent, patience: int) -> None:
+        self._net, self._groups = agent.net, agent.optimizers["net"].param_groups
+        self._initial_lrs = [group["lr"] for group in self._groups]
+        self._schedule = ReduceLROnPlateau(agent.optimizers["net"], factor=0.2, patience=patience // 3)
+        self._patience = patience
+        self._weights: dict[str, Any] | None = None
+        self.best, self.best_epoch = math.inf, 0
+        self.is_over = False
+
+    def step(self, epoch: int, loss: float) -> None:
+        """Take in the held-out loss after an epoch."""
+        self._schedule.step(loss)
+        if loss < self.best:
+            self.best, self.best_epoch = loss, epoch
+            self._weights = copy.deepcopy(self._net.state_dict())
+        self.is_over = epoch - self.best_epoch >= self._patience
+
+    def restore(self) -> None:
+        """Give the network its best weights, if there are any, and the optimizer the learning rate it had."""
+        if self._weights is not None:
+            self._net.load_state_dict(self._weights)
+        for group, lr in zip(self._groups, self._initial_lrs, strict=True):
+            group["lr"] = lr

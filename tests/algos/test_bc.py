@@ -194,10 +194,10 @@ def test_nothing_to_do_is_an_error(name, noisy_choices):
 
 
 def test_the_learning_rate_falls_while_the_policy_doesnt_become_better(noisy_choices, monkeypatch):
-    scores = iter([(0.0, 1.0), (0.0, 0.9), (0.0, 0.8), *[(0.0, 3.0)] * 12])
+    losses = iter([1.0, 0.9, 0.8, *[3.0] * 12])
     rates = []
     original = ImitationAgent.update
-    monkeypatch.setattr(BC, "_validate", lambda *_: next(scores))
+    monkeypatch.setattr(BC, "_validate", lambda *_: {"validation_loss": next(losses)})
     monkeypatch.setattr(
         ImitationAgent,
         "update",

@@ -208,6 +208,6 @@ def test_an_environment_needs_nothing_but_reset_step_and_spaces():
             return np.zeros(1), 0.0, False, {}
 
     env = adapt(Bare())
-    env.reset(seed=1)
-    env.step(0)
+    assert env.reset(seed=1)[0].tolist() == [0]
+    assert env.step(0)[1:4] == (0.0, False, False)
     env.close()

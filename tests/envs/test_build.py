@@ -131,7 +131,8 @@ def test_gym_runs_its_own_environments_on_numpy_1(env_id):
     with build_env(f"gym:{env_id}", num_env=2) as env:
         env.reset()
         for _ in range(5):
-            env.step(np.zeros(2, int) if env.type == "discrete" else np.zeros((2, env.num_actions)))
+            actions = np.zeros(2, int) if env.type == "discrete" else np.zeros((2, env.num_actions))
+            assert env.step(actions)[0].shape == (2, *env.observation_shape)
 
 
 def test_gyms_notice_stays_away(capfd):
