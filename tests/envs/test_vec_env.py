@@ -361,7 +361,8 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
     assert len(pids) == 2
     assert all(map(alive, pids))
     parent.kill()
-    parent.communicate()
+    parent.wait()
+    parent.stdout.close()
     deadline = time.monotonic() + 5
     while any(map(alive, pids)) and time.monotonic() < deadline:
         time.sleep(0.05)

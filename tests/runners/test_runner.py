@@ -149,8 +149,13 @@ def test_episode_k_has_seed_plus_k(monkeypatch):
 
 
 def test_evaluation_leaves_everything_as_it_was():
+    class DrawsNumbers(ImitationAgent):
+        def step(self, state):
+            torch.rand(1), np.random.rand()
+            return super().step(state)
+
     with ilpyt.envs.build_env("CartPole-v1", num_env=2) as env:
-        agent = ImitationAgent(choose_net(env))
+        agent = DrawsNumbers(choose_net(env))
         runner = Runner(env, agent)
         runner.generate_batch(5)
         states, torch_state, numpy_state = runner._states.copy(), torch.get_rng_state(), np.random.get_state()[1].copy()
