@@ -7,6 +7,7 @@ import ilpyt
 from ilpyt.agents import HeuristicAgent, ImitationAgent
 from ilpyt.algos import BC
 from ilpyt.runners import Runner, evaluate
+from ilpyt.utils.seed_utils import set_seed
 
 
 class Reach(gym.Env):
@@ -32,7 +33,7 @@ class ReachExpert(HeuristicAgent):
 
 gym.register("Reach-v0", entry_point=Reach, max_episode_steps=30)
 env = ilpyt.envs.build_env("Reach-v0", num_env=8, vecenv_type="subproc")
-demos = Runner(env, ReachExpert()).generate_episodes(50)
+set_seed(0)
 algo = BC(agent=ImitationAgent(ilpyt.nets.choose_net(env)), env=env, save_path="logs/custom_env")
-algo.train(num_epochs=50, expert_demos=demos)
+algo.train(num_epochs=100, expert_demos=Runner(env, ReachExpert()).generate_episodes(100))
 print(f"expert {np.mean(evaluate(ReachExpert(), env)):.2f}, learner {np.mean(algo.test(num_episodes=100)):.2f}")
