@@ -41,7 +41,7 @@ class BaseAlgorithm(abc.ABC):
     def __init__(self, **kwargs: Any) -> None:
         """Set up the experiment; the arguments are `initialize`'s."""
         self.logger: Logger | None = None
-        self._begun = False
+        self._has_trained = self._has_tested = False
         self.initialize(**kwargs)
 
     def initialize(
@@ -106,9 +106,9 @@ class BaseAlgorithm(abc.ABC):
         Returns:
             the undiscounted return of each.
         """
-        if not self._begun and not self._tests_own_run:
+        if not (self._has_trained or self._has_tested or self._tests_own_run):
             self._move_aside("test_results.npy")
-        self._begun = True
+        self._has_tested = True
         returns = evaluate(self.agent, self.env, num_episodes, seed=TEST_SEED, use_gpu=self.use_gpu)
         with atomic_write(self.save_path / "test_results.npy") as file:
             np.save(file, np.array(returns))
@@ -140,9 +140,9 @@ class BaseAlgorithm(abc.ABC):
         """
         bar = Progress(total, unit, self.progress)
         try:
-            if not self._begun:  # a second `train` goes on in the same run
+            if not self._has_trained:  # a second `train` goes on in the same run
                 self._move_aside(*RUN_FILES)
-            self._begun = True
+            self._has_trained = True
             self._write_config(config)
             self.logger = Logger([CSVSink(self.save_path / "progress.csv"), TensorBoardSink(self.save_path), bar])
             self.agent.set_train()

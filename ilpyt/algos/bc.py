@@ -69,6 +69,7 @@ class BC(BaseAlgorithm):
 
         stopping = _EarlyStopping(self.agent, patience)
         config: dict[str, Any] = {**at_least_1, "expert_demos": expert_demos, "early_stopping": early_stopping}
+        config["validation_fraction"] = validation_fraction
         with self.training(num_epochs, "epoch", **config) as bar:
             try:
                 for epoch in bar.steps(range(1, num_epochs + 1)):

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import gymnasium
-
 from ilpyt.envs.dummy_vec_env import DummyVecEnv
 from ilpyt.envs.subproc_vec_env import SubProcVecEnv
 from ilpyt.envs.vec_env import VecEnv
@@ -138,4 +136,3 @@ def _silence_notice() -> None:
 
 
 _silence_notice()
-_ = gymnasium  # gymnasium is imported here, gym only when an id needs it

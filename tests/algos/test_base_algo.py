@@ -227,3 +227,12 @@ def test_small_networks_train_on_one_thread_and_the_number_is_restored(env, demo
         assert seen == [1, 2]
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_test_before_training_doesnt_let_training_overwrite_a_former_run(env, demos):
+    BC(agent=agent(env), env=env, progress=False).train(1, 64, demos)
+    former = Path("logs/net_1.pth").read_bytes()
+    algo = BC(agent=agent(env), env=env, progress=False)
+    algo.test(2)
+    algo.train(1, 64, demos)
+    assert Path("logs/previous_1/net_1.pth").read_bytes() == former
