@@ -1,6 +1,8 @@
 """Agents: networks and optimizers, a way to act (`step`) and a way to learn (`update`)."""
 
+from ilpyt.agents.a2c_agent import A2CAgent
 from ilpyt.agents.base_agent import BaseAgent
+from ilpyt.agents.dqn_agent import DQNAgent
 from ilpyt.agents.heuristic_agent import (
     CartPoleHeuristicAgent,
     HeuristicAgent,
@@ -10,14 +12,21 @@ from ilpyt.agents.heuristic_agent import (
     MountainCarHeuristicAgent,
 )
 from ilpyt.agents.imitation_agent import ImitationAgent
+from ilpyt.agents.ppo_agent import PPOAgent
+from ilpyt.agents.rl_agent import ActorCriticAgent, RLAgent
 
 __all__ = [
+    "A2CAgent",
+    "ActorCriticAgent",
     "BaseAgent",
     "CartPoleHeuristicAgent",
+    "DQNAgent",
     "HeuristicAgent",
     "ImitationAgent",
     "LunarLanderContinuousHeuristicAgent",
     "LunarLanderHeuristicAgent",
     "MountainCarContinuousHeuristicAgent",
     "MountainCarHeuristicAgent",
+    "PPOAgent",
+    "RLAgent",
 ]

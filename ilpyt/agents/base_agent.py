@@ -79,7 +79,7 @@ class BaseAgent(abc.ABC):
         if not math.isfinite(value):
             raise TrainingError(f"the {name} loss is {value}; its weights are left as they were before this update")
         optimizer = self.optimizers[name]
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad()
         loss.backward()
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         # As torch.nn.utils.clip_grad_norm_, whose grouping by device and dtype took longer than the optimizer's step.
@@ -102,7 +102,7 @@ class BaseAgent(abc.ABC):
         """
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
-        nets = dict(self._all_nets())
+        nets = dict(self.named_nets())
         for name, net in nets.items():
             save_state(step_path(folder, name, step), net.state_dict())
         self._saved = [saved for saved in self._saved if saved != (folder, step)] + [(folder, step)]
@@ -126,7 +126,7 @@ class BaseAgent(abc.ABC):
             FileNotFoundError: nothing to load.
             DataError: weights of another network, or a broken file; no network has changed.
         """
-        nets = dict(self._all_nets())
+        nets = dict(self.named_nets())
         folder = Path(path)
         steps = set.intersection(*(set(saved_steps(folder, name)) for name in nets)) if nets else set()
         if not steps or (save_num != -1 and save_num not in steps):
@@ -159,7 +159,7 @@ class BaseAgent(abc.ABC):
 
     def num_parameters(self) -> int:
         """Number of weights, of the agents it holds too."""
-        return sum(p.numel() for _, net in self._all_nets() for p in net.parameters())
+        return sum(p.numel() for _, net in self.named_nets() for p in net.parameters())
 
     def set_train(self) -> None:
         """Explore: `step` samples."""
@@ -203,11 +203,11 @@ class BaseAgent(abc.ABC):
         for agent in self.agents.values():
             agent._to(device)
 
-    def _all_nets(self) -> Iterator[tuple[str, BaseNetwork]]:
+    def named_nets(self) -> Iterator[tuple[str, BaseNetwork]]:
         """Networks of this agent and of those it holds; the latter's names begin with the agent's."""
         yield from self.nets.items()
         for prefix, agent in self.agents.items():
-            for name, net in agent._all_nets():
+            for name, net in agent.named_nets():
                 yield f"{prefix}_{name}", net
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from ilpyt.agents.base_agent import BaseAgent
 from ilpyt.nets.base_net import BaseNetwork
 from ilpyt.nets.distributions import Distribution
+from ilpyt.utils.flat_adam import FlatAdam
 
 
 class StateActions(NamedTuple):
@@ -41,7 +42,7 @@ class ImitationAgent(BaseAgent):
         """
         self.net = net
         self.nets = {"net": net}
-        self.optimizers = {"net": torch.optim.Adam(net.parameters(), lr=lr, fused=True)}
+        self.optimizers = {"net": FlatAdam(net.parameters(), lr=lr)}
         self.max_grad_norm = max_grad_norm
 
     def step(self, state: Tensor) -> np.ndarray:

@@ -1,7 +1,5 @@
 """Behavioral cloning: imitation as supervised learning (Pomerleau 1989)."""
 
-import copy
-import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +8,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from ilpyt.agents.imitation_agent import ImitationAgent, StateActions
 from ilpyt.algos.base_algo import BaseAlgorithm
+from ilpyt.algos.monitor import BestWeights
 from ilpyt.runners.experiences import Experiences
 
 CHUNK = 4096  # transitions of one forward pass over held-out data
@@ -121,25 +120,31 @@ class _EarlyStopping:
     """Keeps the weights with the least held-out loss, and says when waiting for better ones is over."""
 
     def __init__(self, agent: ImitationAgent, patience: int) -> None:
-        self._net, self._groups = agent.net, agent.optimizers["net"].param_groups
+        self._groups = agent.optimizers["net"].param_groups
         self._initial_lrs = [group["lr"] for group in self._groups]
         self._schedule = ReduceLROnPlateau(agent.optimizers["net"], factor=0.2, patience=patience // 3)
         self._patience = patience
-        self._weights: dict[str, Any] | None = None
-        self.best, self.best_epoch = math.inf, 0
+        self._best = BestWeights(agent)
         self.is_over = False
+
+    @property
+    def best(self) -> float:
+        """The least held-out loss so far."""
+        return -self._best.score
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch that it came after; 0 before the first."""
+        return self._best.step
 
     def step(self, epoch: int, loss: float) -> None:
         """Take in the held-out loss after an epoch."""
         self._schedule.step(loss)
-        if loss < self.best:
-            self.best, self.best_epoch = loss, epoch
-            self._weights = copy.deepcopy(self._net.state_dict())
+        self._best.offer(-loss, epoch)
         self.is_over = epoch - self.best_epoch >= self._patience
 
     def restore(self) -> None:
         """Give the network its best weights, if there are any, and the optimizer the learning rate it had."""
-        if self._weights is not None:
-            self._net.load_state_dict(self._weights)
+        self._best.restore()
         for group, lr in zip(self._groups, self._initial_lrs, strict=True):
             group["lr"] = lr

@@ -4,10 +4,11 @@
 """
 
 from ilpyt.envs.build import build_env
+from ilpyt.envs.discretize import DiscretizeAction
 from ilpyt.envs.dummy_vec_env import DummyVecEnv
 from ilpyt.envs.subproc_vec_env import SubProcVecEnv
 from ilpyt.envs.vec_env import VecEnv
 
 SubprocVecEnv = SubProcVecEnv
 
-__all__ = ["DummyVecEnv", "SubProcVecEnv", "SubprocVecEnv", "VecEnv", "build_env"]
+__all__ = ["DiscretizeAction", "DummyVecEnv", "SubProcVecEnv", "SubprocVecEnv", "VecEnv", "build_env"]

@@ -28,7 +28,7 @@ def adapt(env: Any) -> gymnasium.Env:
     Raises:
         EnvError: a space that ilpyt can't learn from, with what could be done about it.
     """
-    return _plain_observations(_plain_actions(_gymnasium_style(env)))
+    return _plain_observations(_plain_actions(gymnasium_style(env)))
 
 
 class GymnasiumStyle(gymnasium.Env):
@@ -127,7 +127,7 @@ def _layers(env: Any) -> Iterator[Any]:
         yield env
 
 
-def _gymnasium_style(env: Any) -> gymnasium.Env:
+def gymnasium_style(env: Any) -> gymnasium.Env:
     """`env` with gymnasium's interface outside, and inside, where old environments sit under new wrappers."""
     *wrappers, core = _layers(env)
     if not wrappers:

@@ -7,10 +7,13 @@ import difflib
 import importlib
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import gymnasium
+
+from ilpyt.envs.adapter import gymnasium_style
 from ilpyt.envs.dummy_vec_env import DummyVecEnv
 from ilpyt.envs.subproc_vec_env import SubProcVecEnv
 from ilpyt.envs.vec_env import VecEnv
@@ -30,7 +33,13 @@ _announced: set[str] = set()
 
 
 def build_env(
-    env_id: str | Callable[[], Any], num_env: int = 16, seed: int = 24, vecenv_type: str = "dummy", **make_kwargs: Any
+    env_id: str | Callable[[], Any],
+    num_env: int = 16,
+    seed: int = 24,
+    vecenv_type: str = "dummy",
+    *,
+    wrappers: Sequence[Callable[[gymnasium.Env], gymnasium.Env]] = (),
+    **make_kwargs: Any,
 ) -> VecEnv:
     """Build `num_env` environments that are stepped together.
 
@@ -41,6 +50,8 @@ def build_env(
         num_env: number of environments.
         seed: environment `i` is seeded with `seed + i` at its first reset.
         vecenv_type: 'dummy' steps them in this process, 'subproc' in one worker process a core.
+        wrappers: put around each environment, the first innermost: wrapper classes of gymnasium or your own, with
+            `functools.partial` where they take arguments.
         make_kwargs: go to the package's `make`, for instance `render_mode='rgb_array'`.
 
     Raises:
@@ -62,7 +73,24 @@ def build_env(
         env_fn = env_id
     else:
         raise TypeError(f"env_id must be a string or a function that makes an environment, got {env_id!r}")
+    if wrappers:
+        env_fn = WrappedEnv(env_fn, tuple(wrappers))
     return VEC_ENVS[vecenv_type]([env_fn] * num_env, seed)
+
+
+@dataclass(frozen=True)
+class WrappedEnv:
+    """Makes an environment with wrappers around it."""
+
+    env_fn: Callable[[], Any]
+    wrappers: tuple[Callable[[gymnasium.Env], gymnasium.Env], ...]
+
+    def __call__(self) -> gymnasium.Env:
+        """A new environment."""
+        env = gymnasium_style(self.env_fn())
+        for wrapper in self.wrappers:
+            env = wrapper(env)
+        return env
 
 
 @dataclass(frozen=True)
@@ -91,7 +119,8 @@ def _resolve(env_id: str, make_kwargs: dict[str, Any]) -> EnvFactory:
     packages = ["gymnasium", "gym"]
     if prefix in packages:
         packages = [prefix]
-    elif prefix:
+    elif prefix or name.startswith("ALE/"):
+        prefix = prefix or "ale_py"  # which has Atari's games, and registers them when it's imported
         try:
             importlib.import_module(prefix)
         except ImportError as error:

@@ -1,6 +1,7 @@
 """What every network of ilpyt is: a module that maps states (and actions) to outputs, and outputs to actions."""
 
 import abc
+import math
 from itertools import pairwise
 from typing import Any
 
@@ -23,6 +24,8 @@ class BaseNetwork(nn.Module, abc.ABC):
 
     action_type: str | None = None
     num_outputs: int
+    noise_correlation: float = 0.0
+    _noise: Tensor | None = None  # of the last call of `get_action`
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
@@ -36,7 +39,9 @@ class BaseNetwork(nn.Module, abc.ABC):
     def forward(self, x: Tensor, a: Tensor | None = None) -> Tensor:
         """Outputs [B, output_shape] for states `x` [B, *obs] and, where the network takes them, actions `a`."""
 
-    def set_head(self, action_type: str | None, num_outputs: int, log_std: float = 0.0) -> None:
+    def set_head(
+        self, action_type: str | None, num_outputs: int, log_std: float = 0.0, noise_correlation: float = 0.0
+    ) -> None:
         """Say how outputs are read.
 
         Args:
@@ -44,11 +49,18 @@ class BaseNetwork(nn.Module, abc.ABC):
                 deviations are parameters of their own) or None (values).
             num_outputs: width of the output layer.
             log_std: initial logarithm of the standard deviation, in the units of the actions.
+            noise_correlation: correlation, 0..1, of the noise that `get_action` samples by from one call to the next,
+                which are an env step apart. Each action is distributed as without, but what is explored has a
+                direction: it takes this to reach a goal that is far away (Hollenstein et al. 2024, "Colored noise in
+                PPO", who find that the policy gradient bears it). 1 - 1/k keeps a direction for about k steps.
         """
         if action_type not in ("discrete", "continuous", None):
             raise ValueError(f"action_type must be 'discrete', 'continuous' or None, got {action_type!r}")
+        if not 0 <= noise_correlation < 1:
+            raise ValueError(f"noise_correlation must be at least 0 and less than 1, got {noise_correlation}")
         self.action_type = action_type
         self.num_outputs = num_outputs
+        self.noise_correlation = noise_correlation
         if action_type == "continuous":
             self.log_std = nn.Parameter(torch.full((num_outputs,), float(log_std)))
 
@@ -72,7 +84,31 @@ class BaseNetwork(nn.Module, abc.ABC):
             The distribution, and the actions: int64 [B] or float32 [B, A].
         """
         distribution = self.get_distribution(x)
-        return distribution, distribution.mode() if deterministic else distribution.sample()
+        if deterministic:
+            return distribution, distribution.mode()
+        return distribution, distribution.sample(self._next_noise(x) if self.noise_correlation else None)
+
+    def _next_noise(self, x: Tensor) -> Tensor:
+        """Standard normal noise [B, num_outputs], correlated with that of the last call."""
+        noise = torch.randn(len(x), self.num_outputs, device=x.device)
+        if self._noise is not None and self._noise.shape == noise.shape:
+            noise = self.noise_correlation * self._noise + math.sqrt(1 - self.noise_correlation**2) * noise
+        self._noise = noise
+        return noise
+
+    def init_orthogonal(self, output_gain: float) -> None:
+        """Start from orthogonal weights and biases of 0 (Saxe et al. 2014).
+
+        Small outputs make a policy that tries everything at first (Andrychowicz et al. 2021, section 3.2).
+
+        Args:
+            output_gain: of the last layer; the others have the square root of 2.
+        """
+        layers = [module for module in self.modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+        for layer in layers:
+            nn.init.orthogonal_(layer.weight, output_gain if layer is layers[-1] else math.sqrt(2))
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
     def observe(self, states: Tensor) -> None:
         """Update the input's running statistics, if the network normalises its input, with states [B, *obs]."""

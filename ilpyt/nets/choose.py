@@ -19,6 +19,8 @@ def choose_net(
     output_shape: int | tuple[int, ...] | None = None,
     activation: str = "relu",
     with_action_shape: bool = False,
+    *,
+    output_gain: float | None = None,
     **net_kwargs: Any,
 ) -> BaseNetwork:
     """A network for the environment's states: an MLP for vectors, a CNN for images.
@@ -30,7 +32,10 @@ def choose_net(
             environment's actions, whose outputs are logits (discrete) or means (continuous).
         activation: 'relu' or 'tanh'.
         with_action_shape: the network takes the action as a second input.
-        net_kwargs: go to `Net1D.initialize` or `Net2D.initialize`: `hidden_sizes`, `normalize`, `log_std`.
+        output_gain: start from orthogonal weights, with this gain in the output layer (`BaseNetwork.init_orthogonal`);
+            None: from PyTorch's defaults.
+        net_kwargs: go to `Net1D.initialize` or `Net2D.initialize`: `hidden_sizes`, `normalize`, `log_std`,
+            `noise_correlation`.
     """
     shape = env.observation_shape if input_shape is None else _as_tuple(input_shape)
     if output_shape is None:
@@ -41,8 +46,11 @@ def choose_net(
     if with_action_shape:
         net_kwargs["action_encoder"] = OneHot(env.num_actions) if env.type == "discrete" else nn.Identity()
         net_kwargs["action_size"] = env.num_actions
-    net = Net2D if len(shape) == 3 else Net1D
-    return net(shape, outputs, activation=activation, **net_kwargs)
+    net_class = Net2D if len(shape) == 3 else Net1D
+    net = net_class(shape, outputs, activation=activation, **net_kwargs)
+    if output_gain is not None:
+        net.init_orthogonal(output_gain)
+    return net
 
 
 def _as_tuple(shape: int | tuple[int, ...]) -> tuple[int, ...]:

@@ -17,8 +17,13 @@ class Distribution(abc.ABC):
     """A batch of B distributions over actions."""
 
     @abc.abstractmethod
-    def sample(self) -> Tensor:
-        """An action of each, without gradient: int64 [B] or float32 [B, A]."""
+    def sample(self, noise: Tensor | None = None) -> Tensor:
+        """An action of each, without gradient: int64 [B] or float32 [B, A].
+
+        Args:
+            noise: what makes it random, standard normal [B, K] or [B, A]; None: drawn anew. The action is distributed
+                as it should be, but it depends on other actions as the noise does on other noise.
+        """
 
     @abc.abstractmethod
     def mode(self) -> Tensor:
@@ -48,12 +53,16 @@ class Categorical(Distribution):
         """Log-probability of each action, [B, K]."""
         return F.log_softmax(self.logits, dim=-1)
 
-    def sample(self) -> Tensor:
+    def sample(self, noise: Tensor | None = None) -> Tensor:
         """An action of each, int64 [B]."""
         with torch.no_grad():
-            # Gumbel's trick: the argmax of logits + noise is a sample of their softmax, and needs no normalising.
-            noise = torch.empty_like(self.logits).exponential_().log_()
-            return (self.logits - noise).argmax(-1)
+            # Gumbel's trick: the argmax of logits + Gumbel noise is a sample of their softmax, and needs no
+            # normalising. Minus the noise is the logarithm of an exponential variable, or of -log(a uniform one).
+            if noise is None:
+                exponential = torch.empty_like(self.logits).exponential_()
+            else:
+                exponential = -torch.special.log_ndtr(noise)
+            return (self.logits - exponential.log_()).argmax(-1)
 
     def mode(self) -> Tensor:
         """The likeliest action of each, int64 [B]."""
@@ -80,10 +89,10 @@ class DiagonalNormal(Distribution):
         self.mean = mean
         self.log_std = log_std
 
-    def sample(self) -> Tensor:
+    def sample(self, noise: Tensor | None = None) -> Tensor:
         """An action of each, float32 [B, A]; not clipped to any bounds."""
         with torch.no_grad():
-            return self.mean + self.log_std.exp() * torch.randn_like(self.mean)
+            return self.mean + self.log_std.exp() * (torch.randn_like(self.mean) if noise is None else noise)
 
     def mode(self) -> Tensor:
         """The mean, float32 [B, A]."""

@@ -24,6 +24,7 @@ class Net1D(BaseNetwork):
         hidden_sizes: Sequence[int] = (128, 128),
         normalize: bool = False,
         log_std: float = 0.0,
+        noise_correlation: float = 0.0,
     ) -> None:
         """Make the layers.
 
@@ -32,6 +33,7 @@ class Net1D(BaseNetwork):
             output_shape: number of outputs.
             action_type: see `BaseNetwork.set_head`.
             log_std: see `BaseNetwork.set_head`.
+            noise_correlation: see `BaseNetwork.set_head`.
             action_encoder: turns actions into vectors of `action_size` numbers, which are a second input; None: no such
                 input.
             activation: 'relu' or 'tanh'.
@@ -41,7 +43,7 @@ class Net1D(BaseNetwork):
         self.normalizer = RunningNorm(input_shape) if normalize else nn.Identity()
         self.action_encoder = action_encoder
         self.layers = mlp([math.prod(input_shape) + action_size, *hidden_sizes, output_shape], activation)
-        self.set_head(action_type, output_shape, log_std)
+        self.set_head(action_type, output_shape, log_std, noise_correlation)
 
     def forward(self, x: Tensor, a: Tensor | None = None) -> Tensor:
         """Outputs float32 [B, output_shape] for states float32 [B, *obs] and actions [B] or [B, A]."""

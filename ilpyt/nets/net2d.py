@@ -27,6 +27,7 @@ class Net2D(BaseNetwork):
         hidden_sizes: Sequence[int] = (512,),
         normalize: bool = False,
         log_std: float = 0.0,
+        noise_correlation: float = 0.0,
     ) -> None:
         """Make the layers; for the parameters see `Net1D.initialize`.
 
@@ -41,7 +42,7 @@ class Net2D(BaseNetwork):
         self.convolutions = nn.Sequential(*layers, nn.Flatten())
         self.action_encoder = action_encoder
         self.layers = mlp([channels * height * width + action_size, *hidden_sizes, output_shape], activation)
-        self.set_head(action_type, output_shape, log_std)
+        self.set_head(action_type, output_shape, log_std, noise_correlation)
 
     def forward(self, x: Tensor, a: Tensor | None = None) -> Tensor:
         """Outputs float32 [B, output_shape] for images uint8 [B, H, W, C] and actions [B] or [B, A]."""

@@ -22,7 +22,12 @@ __all__ = ["Batch", "Experiences", "Runner", "evaluate"]
 
 
 class Runner:
-    """Steps an agent in N environments."""
+    """Steps an agent in N environments.
+
+    Attributes:
+        env_steps: made so far, over all environments.
+        episodes: finished so far, over all environments.
+    """
 
     def __init__(self, env: "VecEnv", agent: "BaseAgent", use_gpu: bool = False) -> None:
         """Nothing is stepped yet; the first `generate_...` resets the environments.
@@ -35,6 +40,8 @@ class Runner:
         self.env = env
         self.agent = agent
         self.device = torch.device("cuda" if use_gpu else "cpu")
+        self.env_steps = 0
+        self.episodes = 0
         self._states: np.ndarray | None = None
         self._returns = np.zeros(env.num_envs)
         self._lengths = np.zeros(env.num_envs, dtype=np.int64)
@@ -123,10 +130,12 @@ class Runner:
         self._states, rewards, dones, infos = self.env.step(actions)
         self._returns += rewards
         self._lengths += 1
+        self.env_steps += self.env.num_envs
         finished: list[dict[str, Any]] = []
         if dones.any():
             for i in np.flatnonzero(dones).tolist():
                 finished.append({"env": i, "return": float(self._returns[i]), "length": int(self._lengths[i])})
+            self.episodes += len(finished)
             self._returns[dones] = 0
             self._lengths[dones] = 0
         return actions, rewards, dones, infos, finished

@@ -2,6 +2,7 @@
 
 import abc
 import csv
+import math
 import os
 import sys
 import time
@@ -67,9 +68,10 @@ class TensorBoardSink(Sink):
         self._writer = SummaryWriter(str(folder))
 
     def write(self, step: int, metrics: Metrics) -> None:
-        """Record each metric as a scalar."""
+        """Record each metric as a scalar, where there is something to report."""
         for name, value in metrics.items():
-            self._writer.add_scalar(name, value, step)
+            if not math.isnan(value):
+                self._writer.add_scalar(name, value, step)
 
     def close(self) -> None:
         """Flush and close the event file."""
@@ -93,6 +95,10 @@ class Progress(Sink):
         for step in steps:
             yield step
             self._bar.update()
+
+    def advance(self, steps: int) -> None:
+        """Move the bar on."""
+        self._bar.update(steps)
 
     def write(self, step: int, metrics: Metrics) -> None:
         """Show metrics beside the bar."""

@@ -32,7 +32,7 @@ class Holder(BaseAgent):
 
 
 def weights(agent):
-    return {name: p.clone() for name, net in agent._all_nets() for name, p in net.state_dict().items()}
+    return {name: p.clone() for name, net in agent.named_nets() for name, p in net.state_dict().items()}
 
 
 def same(a, b):

@@ -1,0 +1,161 @@
+"""What agents that learn from rewards share: `RLAgent`, and `ActorCriticAgent` for A2C and PPO."""
+
+import abc
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ilpyt.agents.base_agent import BaseAgent
+from ilpyt.nets.base_net import BaseNetwork
+from ilpyt.utils.errors import TrainingError
+from ilpyt.utils.flat_adam import FlatAdam
+from ilpyt.utils.returns import generalized_advantages
+from ilpyt.utils.schedules import Schedule, as_schedule
+
+
+class RLAgent(BaseAgent):
+    """An agent that learns from the rewards of rollouts. Extend it by `initialize`, `step` and `learn`.
+
+    Attributes:
+        env_steps: transitions learnt from so far, of all environments together; what schedules go by.
+    """
+
+    def set_up(
+        self, nets: dict[str, BaseNetwork], trained: Iterable[str], lr: float | Schedule, gamma: float, scale: float
+    ) -> None:
+        """Register networks, and one optimizer, `'adam'`, for those that are trained.
+
+        Args:
+            nets: all networks by name.
+            trained: the names of those that are trained.
+            lr: learning rate of Adam (Kingma & Ba 2015), or a schedule of it.
+            gamma: discount per env step, 0..1.
+            scale: what rewards are multiplied with before anything is learnt from them.
+        """
+        if not 0 <= gamma <= 1:
+            raise ValueError(f"gamma must be in 0..1, got {gamma}")
+        self.nets = nets
+        self.lr = as_schedule(lr)
+        self.gamma = gamma
+        self.reward_scale = scale
+        self.env_steps = 0
+        weights = [p for name in trained for p in nets[name].parameters()]
+        # epsilon: Huang et al. 2022, "The 37 implementation details of PPO", detail 3
+        self.optimizers = {"adam": FlatAdam(weights, lr=self.lr(0), eps=1e-5)}
+
+    @abc.abstractmethod
+    def learn(self, batch: Any) -> dict[str, float]:
+        """Learn from a rollout whose rewards are scaled; metrics, under the same names every time."""
+
+    def update(self, batch: Any) -> dict[str, float]:
+        """Learn from a rollout.
+
+        Args:
+            batch: a `Batch` [T, N, ...].
+
+        Returns:
+            metrics, under the same names every time; nan where there's nothing to report yet.
+
+        Raises:
+            TrainingError: a reward, a loss or a gradient isn't finite. The weights are left as they were before it.
+        """
+        finite = torch.isfinite(batch.rewards)
+        if not finite.all():
+            t, i = torch.nonzero(~finite)[0].tolist()
+            raise TrainingError(
+                f"the reward of environment {i} at step {t} of a rollout is {batch.rewards[t, i]}; the weights are "
+                "left as they were before it"
+            )
+        self.observe(batch.states.flatten(0, 1))
+        lr = self.lr(self.env_steps)
+        for group in self.optimizers["adam"].param_groups:
+            group["lr"] = lr
+        if self.reward_scale != 1:
+            batch = batch.replace(rewards=batch.rewards * self.reward_scale)
+        metrics = self.learn(batch)
+        self.env_steps += batch.rewards.numel()
+        return {**metrics, "lr": lr}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that going on from here needs."""
+        return {**super().state_dict(), "env_steps": self.env_steps}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        super().load_state_dict(state)
+        self.env_steps = state["env_steps"]
+
+
+class ActorCriticAgent(RLAgent):
+    """A policy (actor) and the value of states under it (critic), two networks."""
+
+    def set_up_actor_critic(
+        self,
+        actor: BaseNetwork,
+        critic: BaseNetwork,
+        *,
+        lr: float | Schedule,
+        gamma: float,
+        entropy_coeff: float,
+        gae_lambda: float,
+        value_coeff: float,
+        max_grad_norm: float | None,
+        normalize_advantages: bool,
+        reward_scale: float,
+    ) -> None:
+        """Take the networks and what A2C and PPO have in common; for the parameters see there."""
+        if actor.action_type is None:
+            raise ValueError("the actor gives values, not actions; make it with choose_net(env)")
+        if critic.num_outputs != 1:
+            raise ValueError(
+                f"the critic has {critic.num_outputs} outputs; make it with choose_net(env, output_shape=1)"
+            )
+        if not 0 <= gae_lambda <= 1:
+            raise ValueError(f"gae_lambda must be in 0..1, got {gae_lambda}")
+        self.actor = actor
+        self.critic = critic
+        self.entropy_coeff = entropy_coeff
+        self.gae_lambda = gae_lambda
+        self.value_coeff = value_coeff
+        self.max_grad_norm = max_grad_norm
+        self.normalize_advantages = normalize_advantages
+        self.set_up({"actor": actor, "critic": critic}, ("actor", "critic"), lr, gamma, reward_scale)
+
+    def step(self, state: Tensor) -> np.ndarray:
+        """Actions int64 [N] or float32 [N, A] for states [N, *obs]: sampled in training, the mode in testing."""
+        with torch.inference_mode():
+            _, action = self.actor.get_action(state, deterministic=not self.training)
+        return action.cpu().numpy()
+
+    def value(self, states: Tensor) -> Tensor:
+        """V(s) for states [B, *obs], as [B]."""
+        return self.critic(states).squeeze(1)
+
+    @torch.no_grad()
+    def advantages(self, batch: Any, values: Tensor) -> Tensor:
+        """GAE of a rollout [T, N], given the values [T, N] of its states; no gradient flows through it."""
+        next_values = self.value(batch.next_states.flatten(0, 1)).view_as(values)
+        return generalized_advantages(
+            batch.rewards, values, next_values, batch.dones, batch.terminated, self.gamma, self.gae_lambda
+        )
+
+
+def value_loss(values: Tensor, returns: Tensor) -> Tensor:
+    """Mean squared error of values [B] against returns [B], which carry no gradient (Mnih et al. 2016, alg. S3)."""
+    return F.mse_loss(values, returns)
+
+
+def normalized(advantages: Tensor) -> Tensor:
+    """Advantages shifted and scaled to mean 0 and standard deviation 1; a single one stays as it is."""
+    if advantages.numel() < 2:
+        return advantages
+    return (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+
+
+def explained_variance(values: Tensor, returns: Tensor) -> Tensor:
+    """1 - Var(returns - values) / Var(returns): 1 if the critic is right, 0 if it does no better than a constant."""
+    return 1 - (returns - values).var() / (returns.var() + 1e-8)

@@ -1,0 +1,190 @@
+"""What train loops over env steps share: counting, logging, evaluating, and knowing when to stop."""
+
+import copy
+import math
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ilpyt.agents.base_agent import BaseAgent
+from ilpyt.runners.experiences import Batch
+from ilpyt.runners.runner import evaluate
+from ilpyt.utils.seed_utils import VALIDATION_SEED
+
+if TYPE_CHECKING:
+    from ilpyt.algos.base_algo import BaseAlgorithm
+
+RECENT = 100  # episodes that the training return is averaged over
+
+
+class BestWeights:
+    """Remembers an agent's weights when they were best."""
+
+    def __init__(self, agent: BaseAgent) -> None:
+        self._agent = agent
+        self._weights: dict[str, Any] | None = None
+        self.score = -math.inf
+        self.step = 0
+
+    def offer(self, score: float, step: int) -> bool:
+        """Take the weights as they are now if their score is higher than all before; whether it is."""
+        is_better = score > self.score
+        if is_better:
+            self.score, self.step = score, step
+            self._weights = {name: copy.deepcopy(net.state_dict()) for name, net in self._agent.named_nets()}
+        return is_better
+
+    def restore(self) -> None:
+        """Give the agent the best weights, if any were offered."""
+        if self._weights is not None:
+            for name, net in self._agent.named_nets():
+                net.load_state_dict(self._weights[name])
+
+
+class Monitor:
+    """Follows a train loop over env steps.
+
+        monitor = Monitor(algorithm, num_steps=100_000, until=200)
+        with monitor.training():
+            while not monitor.is_over:
+                batch = algorithm.runner.generate_batch(rollout_steps)
+                monitor.record(batch, algorithm.agent.update(batch))
+
+    It logs the means of the metrics recorded since it last logged, with `episode/return` and `episode/length` (means of
+    the last 100 training episodes, from the environment's own rewards), `episodes`, and `evaluation/return` where there
+    was one. If it evaluates, the agent has, in the end, the weights whose evaluation was best.
+    """
+
+    def __init__(
+        self,
+        algo: "BaseAlgorithm",
+        num_episodes: int | None = None,
+        *,
+        num_steps: int | None = None,
+        until: float | None = None,
+        eval_interval: int | None = None,
+        eval_episodes: int = 20,
+        log_interval: int = 1000,
+        save_interval: int = 100_000,
+    ) -> None:
+        """Say when training is over: when the first of these things happens.
+
+        Args:
+            algo: the algorithm that trains.
+            num_episodes: episodes have been finished, over all environments.
+            num_steps: env steps have been made, over all environments.
+            until: the mean return of the last 100 training episodes, or with `eval_interval` that of an evaluation, has
+                reached this.
+            eval_interval: env steps between evaluations of the greedy policy on environments of their own; None: no
+                evaluations.
+            eval_episodes: episodes of an evaluation; always the same ones, and not those of `test`.
+            log_interval: env steps between rows of the log.
+            save_interval: env steps between saves of the weights.
+        """
+        positive = {
+            "num_episodes": num_episodes,
+            "num_steps": num_steps,
+            "eval_interval": eval_interval,
+            "eval_episodes": eval_episodes,
+            "log_interval": log_interval,
+            "save_interval": save_interval,
+        }
+        for name, value in positive.items():
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        if num_episodes is None and num_steps is None:
+            raise TypeError("train needs num_episodes or num_steps: when to stop at the latest")
+        self.algo = algo
+        self.runner = algo.runner
+        self.until = until
+        self.eval_episodes = eval_episodes
+        self.config = {**positive, "until": until}
+        self.best = BestWeights(algo.agent)
+        self.has_reached = False
+        self._counts_episodes = num_steps is None
+        self._total = num_steps or num_episodes or 0
+        self._max_episodes = math.inf if num_episodes is None else self.runner.episodes + num_episodes
+        self._max_steps = math.inf if num_steps is None else self.runner.env_steps + num_steps
+        self._recent: deque[dict[str, Any]] = deque(maxlen=RECENT)
+        self._metrics: dict[str, list[float]] = {}
+        self._intervals = {"evaluate": eval_interval, "log": log_interval, "save": save_interval}
+        self._due = {name: self.runner.env_steps + (n or math.inf) for name, n in self._intervals.items()}
+
+    @contextmanager
+    def training(self, **config: Any) -> Iterator[None]:
+        """Around the train loop; `config` goes into `config.json`."""
+        unit = "episode" if self._counts_episodes else "step"
+        with self.algo.training(self._total, unit, **self.config, **config) as self._bar:
+            try:
+                yield
+            finally:
+                self._log()
+                self.best.restore()
+        steps, episodes = f"{self.runner.env_steps:,} env steps", f"{self.runner.episodes:,} episodes"
+        self.algo.say(f"{'Reached the goal' if self.has_reached else 'Ended'} after {steps} and {episodes}.")
+        if self.best.step:
+            self.algo.say(f"Kept the weights of env step {self.best.step:,}, evaluated at {self.best.score:.2f}.")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is time to stop."""
+        return (
+            self.has_reached or self.runner.episodes >= self._max_episodes or self.runner.env_steps >= self._max_steps
+        )
+
+    def record(self, batch: Batch, metrics: Mapping[str, float]) -> None:
+        """Take in a rollout and the metrics of the update on it."""
+        steps, episodes = batch.rewards.numel(), len(batch.infos)
+        self._bar.advance(episodes if self._counts_episodes else steps)
+        self._recent.extend(batch.infos)
+        for name, value in metrics.items():
+            self._metrics.setdefault(name, []).append(value)
+        if self._is_due("evaluate"):
+            self._evaluate()
+        elif self.until is not None and self._intervals["evaluate"] is None and len(self._recent) == RECENT:
+            self.has_reached = self._mean("return") >= self.until
+        if self._is_due("log"):
+            self._log()
+        if self._is_due("save"):
+            self.algo.save()
+
+    def _is_due(self, what: str) -> bool:
+        """Whether an interval has passed since this was last done."""
+        if self.runner.env_steps < self._due[what]:
+            return False
+        self._due[what] = self.runner.env_steps + (self._intervals[what] or math.inf)
+        return True
+
+    def _evaluate(self) -> None:
+        returns = evaluate(
+            self.algo.agent, self.algo.env, self.eval_episodes, seed=VALIDATION_SEED, use_gpu=self.algo.use_gpu
+        )
+        score = float(np.mean(returns))
+        self._metrics["evaluation/return"] = [score]
+        self.best.offer(score, self.runner.env_steps)
+        self.has_reached = self.until is not None and score >= self.until
+
+    def _log(self) -> None:
+        """Log the means of what was recorded since the last time, if anything was."""
+        if not self._metrics:
+            return
+        means = {name: _mean_of_numbers(values) for name, values in self._metrics.items()}
+        self._metrics = {}
+        episodes = {
+            "episode/return": self._mean("return"),
+            "episode/length": self._mean("length"),
+            "episodes": float(self.runner.episodes),
+        }
+        self.algo.log(self.runner.env_steps, {**episodes, **means})
+
+    def _mean(self, what: str) -> float:
+        return _mean_of_numbers([info[what] for info in self._recent])
+
+
+def _mean_of_numbers(values: list[float]) -> float:
+    """The mean of those that aren't nan; nan if there are none."""
+    numbers = [value for value in values if not math.isnan(value)]
+    return sum(numbers) / len(numbers) if numbers else math.nan

@@ -1,0 +1,97 @@
+"""`RL`: reinforcement learning, the loop that DQN, A2C and PPO share."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ilpyt.agents.base_agent import BaseAgent
+from ilpyt.agents.rl_agent import RLAgent
+from ilpyt.algos.base_algo import BaseAlgorithm
+from ilpyt.algos.monitor import Monitor
+from ilpyt.envs.vec_env import VecEnv
+from ilpyt.nets.base_net import BaseNetwork
+from ilpyt.nets.choose import choose_net
+
+
+class RL(BaseAlgorithm):
+    """Trains an agent on the environment's rewards: gather a rollout, learn from it.
+
+    `DQN`, `A2C` and `PPO` are this with an agent of their own where none is given.
+    """
+
+    agent: RLAgent
+    agent_class: ClassVar[type] = RLAgent
+    rollout_steps: ClassVar[int] = 128  # env steps of each environment between updates, unless `train` says otherwise
+
+    def initialize(
+        self,
+        env: VecEnv,
+        agent: BaseAgent | None = None,
+        save_path: str | Path = "logs",
+        load_path: str | Path = "",
+        use_gpu: bool = False,
+        *,
+        progress: bool = True,
+    ) -> None:
+        """Take environment and agent; for the other parameters see `BaseAlgorithm.initialize`.
+
+        Args:
+            agent: what to train; None: an agent that `make_agent` makes.
+        """
+        if agent is None:
+            agent = self.make_agent(env)
+        if not isinstance(agent, self.agent_class):
+            raise TypeError(f"{type(self).__name__} trains {self.agent_class.__name__}s, not a {type(agent).__name__}")
+        super().initialize(env, agent, save_path, load_path, use_gpu, progress=progress)
+
+    @classmethod
+    def make_agent(cls, env: VecEnv, net: dict[str, Any] | None = None, **agent_kwargs: Any) -> RLAgent:
+        """An agent that fits an environment.
+
+        Args:
+            env: the vectorized environment.
+            net: keywords of `choose_net` for its networks.
+            agent_kwargs: keywords of the agent.
+        """
+        raise TypeError(f"{cls.__name__} needs an agent; DQN, A2C and PPO make one of their own")
+
+    def train(
+        self,
+        num_episodes: int | None = None,
+        rollout_steps: int | None = None,
+        *,
+        num_steps: int | None = None,
+        until: float | None = None,
+        **monitor_kwargs: Any,
+    ) -> None:
+        """Train until the first of these things happens.
+
+        Args:
+            num_episodes: so many episodes have been finished, over all environments.
+            rollout_steps: env steps of each environment between updates; None: the algorithm's own.
+            num_steps: so many env steps have been made, over all environments.
+            until: the mean return of the last 100 training episodes, or with `eval_interval` that of an evaluation, has
+                reached this.
+            monitor_kwargs: keywords of `Monitor`: `eval_interval`, `eval_episodes`, `log_interval`, `save_interval`.
+
+        Raises:
+            TrainingError: a loss, a gradient or a reward isn't finite; the last good weights are saved.
+        """
+        rollout_steps = self.rollout_steps if rollout_steps is None else rollout_steps
+        monitor = Monitor(self, num_episodes, num_steps=num_steps, until=until, **monitor_kwargs)
+        with monitor.training(rollout_steps=rollout_steps):
+            while not monitor.is_over:
+                batch = self.runner.generate_batch(rollout_steps)
+                monitor.record(batch, self.agent.update(batch))
+
+    @property
+    def steps_done(self) -> int:
+        """Env steps, which the weights are numbered with."""
+        return self.runner.env_steps
+
+
+def actor_critic_nets(env: VecEnv, net: dict[str, Any] | None) -> tuple[BaseNetwork, BaseNetwork]:
+    """A policy and a critic, separate networks of one size; `net` are keywords of `choose_net`."""
+    kwargs = {"activation": "tanh", "hidden_sizes": (64, 64), **(net or {})}
+    policy_only = ("log_std", "noise_correlation")
+    critic = {name: value for name, value in kwargs.items() if name not in policy_only}
+    return choose_net(env, output_gain=0.01, **kwargs), choose_net(env, output_shape=1, output_gain=1.0, **critic)

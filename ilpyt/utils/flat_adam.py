@@ -1,0 +1,54 @@
+"""`FlatAdam`: PyTorch's Adam, for networks so small that calling operations costs more than what they do."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class FlatAdam(torch.optim.Adam):
+    """Adam (Kingma & Ba 2015) over parameters that share one tensor, as their gradients share another.
+
+    A step, zeroing the gradients and taking their norm are then one operation each instead of one for each parameter.
+    The parameters stay what they are to their networks: views of the shared tensor. Where something has put other
+    tensors in their place (`net.to(device)`, `copy.deepcopy`), the next `zero_grad` joins them again.
+    """
+
+    _OWN = ("_parts", "_flat", "_gradient", "_gradients")
+
+    def __init__(self, params: Iterable[nn.Parameter], lr: float = 1e-3, eps: float = 1e-8) -> None:
+        """Join the parameters; those given twice (of networks that share layers) count once."""
+        self._parts = list(dict.fromkeys(params))
+        self._gradients: list[torch.Tensor] = []
+        self._flat = nn.Parameter(torch.empty(0))
+        self._join()
+        super().__init__([self._flat], lr=lr, eps=eps, fused=True)
+
+    def zero_grad(self, set_to_none: bool = False) -> None:
+        """Set the gradients to 0; they are never None."""
+        is_joined = self._parts[0].data_ptr() == self._flat.data_ptr() and all(
+            part.grad is gradient for part, gradient in zip(self._parts, self._gradients, strict=True)
+        )
+        if is_joined:
+            self._gradient.zero_()
+        else:
+            self._join()
+            self.load_state_dict(self.state_dict())  # moves its state to where the parameters are
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What copying takes along; PyTorch's optimizers leave out attributes that they don't know."""
+        return {**super().__getstate__(), **{name: getattr(self, name) for name in self._OWN}}
+
+    @torch.no_grad()
+    def _join(self) -> None:
+        self._flat.data = torch.cat([part.detach().flatten() for part in self._parts])
+        self._gradient = torch.zeros_like(self._flat)
+        self._flat.grad = self._gradient
+        sizes = [part.numel() for part in self._parts]
+        for part, values in zip(self._parts, self._flat.data.split(sizes), strict=True):
+            part.data = values.view_as(part)
+        views = zip(self._gradient.split(sizes), self._parts, strict=True)
+        self._gradients = [gradient.view_as(part) for gradient, part in views]
+        for part, gradient in zip(self._parts, self._gradients, strict=True):
+            part.grad = gradient

@@ -1,0 +1,31 @@
+"""Values that change with training: learning rates, clip ratios, exploration."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Schedule = Callable[[int], float]
+
+
+@dataclass(frozen=True)
+class Linear:
+    """From `start` to `end` in a straight line over `steps` env steps; `end` from then on."""
+
+    start: float
+    end: float
+    steps: int
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"a linear schedule takes at least 1 step, got {self.steps}")
+
+    def __call__(self, step: int) -> float:
+        """The value at an env step."""
+        return self.start + (self.end - self.start) * min(step / self.steps, 1.0)
+
+
+def as_schedule(value: "float | Schedule") -> Schedule:
+    """A schedule as it is; a number as one that never changes."""
+    if callable(value):
+        return value
+    constant = float(value)
+    return lambda step: constant
