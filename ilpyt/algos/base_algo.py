@@ -241,15 +241,19 @@ def _check_writable(folder: Path) -> None:
 def _check_agent_fits(agent: BaseAgent, env: VecEnv) -> None:
     """Let the agent act once, on made-up states, so that a network of the wrong shape is found before training."""
     states = torch.from_numpy(np.zeros((2, *env.observation_shape), env.observation_dtype)).to(agent.device)
+    name = "policy"
     try:
         with agent.test_mode(), torch.inference_mode():
             actions = agent.step(states)
+            for name, net in agent.named_nets():
+                if not net.takes_actions:
+                    net(states)
     except Exception as error:
         raise DataError(
-            f"{type(agent).__name__} can't act in {env.description['env_id']}, whose states have shape "
+            f"the {name} of {type(agent).__name__} fails on the states of {env.description['env_id']}, of shape "
             f"{list(env.observation_shape)}: {error}"
         ) from error
-    outputs = {net.num_outputs for net in agent.nets.values() if net.action_type is not None}
+    outputs = {net.num_outputs for _, net in agent.named_nets() if net.action_type is not None}
     if outputs - {env.num_actions}:
         raise DataError(
             f"{type(agent).__name__} has a policy of {', '.join(map(str, outputs))} outputs, but "

@@ -91,7 +91,6 @@ class RL(BaseAlgorithm):
 
 def actor_critic_nets(env: VecEnv, net: dict[str, Any] | None) -> tuple[BaseNetwork, BaseNetwork]:
     """A policy and a critic, separate networks of one size; `net` are keywords of `choose_net`."""
-    kwargs = {"activation": "tanh", "hidden_sizes": (64, 64), **(net or {})}
-    policy_only = ("log_std", "noise_correlation")
-    critic = {name: value for name, value in kwargs.items() if name not in policy_only}
+    kwargs = net or {}
+    critic = {name: value for name, value in kwargs.items() if name not in ("log_std", "noise_correlation")}
     return choose_net(env, output_gain=0.01, **kwargs), choose_net(env, output_shape=1, output_gain=1.0, **critic)

@@ -25,6 +25,7 @@ class BaseNetwork(nn.Module, abc.ABC):
     action_type: str | None = None
     num_outputs: int
     noise_correlation: float = 0.0
+    takes_actions: bool = False  # as a second input
     _noise: Tensor | None = None  # of the last call of `get_action`
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

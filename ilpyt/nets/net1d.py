@@ -42,6 +42,7 @@ class Net1D(BaseNetwork):
         """
         self.normalizer = RunningNorm(input_shape) if normalize else nn.Identity()
         self.action_encoder = action_encoder
+        self.takes_actions = action_encoder is not None
         self.layers = mlp([math.prod(input_shape) + action_size, *hidden_sizes, output_shape], activation)
         self.set_head(action_type, output_shape, log_std, noise_correlation)
 

@@ -41,6 +41,7 @@ class Net2D(BaseNetwork):
             channels, height, width = filters, (height - kernel) // stride + 1, (width - kernel) // stride + 1
         self.convolutions = nn.Sequential(*layers, nn.Flatten())
         self.action_encoder = action_encoder
+        self.takes_actions = action_encoder is not None
         self.layers = mlp([channels * height * width + action_size, *hidden_sizes, output_shape], activation)
         self.set_head(action_type, output_shape, log_std, noise_correlation)
 

@@ -197,3 +197,49 @@ def test_standard_deviation_stays_within_bounds(envs):
         adam.step()
     assert net.log_std.min() > -4.5
     assert math.isclose(choose_net(envs["continuous"], log_std=-1.5).log_std[0].item(), -1.5)
+
+
+@pytest.mark.parametrize("kind", ["discrete", "continuous"])
+def test_correlated_noise_leaves_the_distribution_of_an_action_as_it_is(envs, kind):
+    torch.manual_seed(0)
+    net = choose_net(envs[kind], noise_correlation=0.9)
+    states = torch.zeros(20_000, *envs[kind].observation_shape)
+    for _ in range(3):  # the first draw is fresh; later ones depend on it
+        distribution, actions = net.get_action(states)
+    if kind == "discrete":
+        frequencies = torch.bincount(actions, minlength=2) / len(actions)
+        torch.testing.assert_close(frequencies, distribution.log_probs[0].exp().detach(), atol=0.012, rtol=0)
+    else:
+        torch.testing.assert_close(actions.mean(0), distribution.mean[0].detach(), atol=0.03, rtol=0)
+        torch.testing.assert_close(actions.std(0), torch.ones(2), atol=0.02, rtol=0)
+
+
+def test_correlated_noise_keeps_its_direction_as_long_as_asked(envs):
+    torch.manual_seed(0)
+    net = choose_net(envs["continuous"], noise_correlation=0.9)
+    states = torch.zeros(5000, 8)
+    draws = [net.get_action(states)[1][:, 0] for _ in range(6)]
+    for lag in (1, 2, 5):
+        correlation = torch.corrcoef(torch.stack([draws[0], draws[lag]]))[0, 1].item()
+        assert correlation == pytest.approx(0.9**lag, abs=0.03)
+    plain = choose_net(envs["continuous"])
+    pair = torch.stack([plain.get_action(states)[1][:, 0] for _ in range(2)])
+    assert torch.corrcoef(pair)[0, 1].abs() < 0.06
+
+
+def test_noise_correlation_is_a_fraction(envs):
+    with pytest.raises(ValueError, match="noise_correlation must be at least 0 and less than 1, got 1.0"):
+        choose_net(envs["continuous"], noise_correlation=1.0)
+
+
+@pytest.mark.parametrize("kind", ["discrete", "image"])
+def test_output_gain_starts_from_orthogonal_weights(envs, kind):
+    net = choose_net(envs[kind], output_gain=0.01)
+    layers = [m for m in net.modules() if isinstance(m, torch.nn.Linear)]
+    rows = layers[-1].weight.detach()
+    torch.testing.assert_close(rows @ rows.T, 1e-4 * torch.eye(len(rows)), atol=1e-8, rtol=1e-3)
+    first = layers[0].weight.detach()
+    if len(first) > first.shape[1]:
+        first = first.T
+    torch.testing.assert_close(first @ first.T, 2 * torch.eye(len(first)), atol=1e-4, rtol=1e-4)
+    assert all(layer.bias.abs().sum() == 0 for layer in layers)
