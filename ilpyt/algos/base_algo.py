@@ -245,7 +245,7 @@ def _check_agent_fits(agent: BaseAgent, env: VecEnv) -> None:
     try:
         with agent.test_mode(), torch.inference_mode():
             actions = agent.step(states)
-            for name, net in agent.named_nets():
+            for name, net in agent.named_nets():  # noqa: B007 (the error says which)
                 if not net.takes_actions:
                     net(states)
     except Exception as error:

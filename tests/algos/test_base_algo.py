@@ -165,7 +165,9 @@ def test_arguments_that_dont_fit_are_errors_at_once(env):
         BC(agent=agent(env), env="CartPole-v0")
     with pytest.raises(TypeError, match="agent must be an ilpyt agent, got Net1D"):
         BC(agent=choose_net(env), env=env)
-    with pytest.raises(DataError, match=r"the policy of ImitationAgent fails on the states of CartPole-v0, of shape \[4\]"):
+    with pytest.raises(
+        DataError, match=r"the policy of ImitationAgent fails on the states of CartPole-v0, of shape \[4\]"
+    ):
         BC(agent=agent(env, input_shape=7), env=env)
     with pytest.raises(DataError, match=r"the policy .* fails on the states of CartPole-v0.*values, not actions"):
         BC(agent=agent(env, output_shape=2), env=env)

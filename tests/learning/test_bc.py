@@ -19,9 +19,10 @@ QUICK = ["CartPole-v0", "MountainCar-v0"]
 )
 def test_bc_solves(env_id):
     preset = PAPER_ENVS[env_id]
+    settings = preset.settings["BC"]
     set_seed(1)
     with ilpyt.envs.build_env(env_id) as env:
-        agent = ImitationAgent(choose_net(env, **preset.bc["net"]), **preset.bc["agent"])
+        agent = ImitationAgent(choose_net(env, **settings.net), **settings.agent)
         algo = BC(agent=agent, env=env, progress=False)
-        algo.train(expert_demos=ROOT / "demos" / env_id / "demos.pkl", **preset.bc["train"])
+        algo.train(expert_demos=ROOT / "demos" / env_id / "demos.pkl", **settings.train)
         assert np.mean(algo.test(100)) >= preset.threshold
