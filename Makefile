@@ -1,7 +1,7 @@
 # Everything here runs in the environment that is active; CI makes its own (.ci/run).
 PYTHON ?= python
 
-.PHONY: install check lint types test test-long docs examples matrix bench demos
+.PHONY: install check lint types test test-long docs examples matrix bench bench-env demos
 
 install:  ## an environment to develop in
 	$(PYTHON) -m pip install -c constraints.txt -e '.[dev]'
@@ -37,6 +37,10 @@ matrix:  ## the environments' tests on NumPy 1.26, where gym runs whole, in an e
 
 bench:  ## speed, as ratios against what users would otherwise run
 	$(PYTHON) benchmarks/speed.py all
+
+bench-env:  ## the peers that some of it is measured against, in an environment of their own
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install -q -c constraints.txt torch gymnasium box2d pygame stable-baselines3==2.9.2
 
 demos:  ## record the bundled demonstrations again
 	$(PYTHON) examples/example_generate_expert_demos.py

@@ -18,22 +18,36 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
 import torch
+from rl import Peer, seconds_to_threshold, step_rates, warm_up
 from torch.utils.data import DataLoader, TensorDataset
 
 import ilpyt
 from ilpyt.agents.imitation_agent import ImitationAgent, StateActions
 from ilpyt.envs import VecEnv
 from ilpyt.nets import choose_net
+from ilpyt.presets import PAPER_ENVS
 from ilpyt.runners import Experiences
 
 RESULTS = Path(__file__).parent / "results" / "speed.json"
 NUM_ENVS = 16
+RL_TURNS = 5  # of some seconds each
+# what is solved, and the env steps between evaluations
+SOLVE = {
+    ("PPO", "CartPole-v0"): 2000,
+    ("DQN", "CartPole-v0"): 2000,
+    ("A2C", "CartPole-v0"): 2000,
+    ("PPO", "LunarLander-v2"): 10_000,
+    ("DQN", "LunarLander-v2"): 10_000,
+    ("A2C", "LunarLander-v2"): 10_000,
+    ("PPO", "LunarLanderContinuous-v2"): 10_000,
+}
 Row = dict[str, Any]
 
 
@@ -41,8 +55,13 @@ def compare(claim: str, goal: str, unit: str, own: Callable[[], float], peer: Ca
     """Rates of own code and peer, in turns; the first of each warms up and doesn't count."""
     own(), peer()
     pairs = [(own(), peer()) for _ in range(runs)]
-    ratios = [a / b for a, b in pairs]
-    own_median, peer_median = (statistics.median(side) for side in zip(*pairs, strict=True))
+    return as_row(claim, goal, unit, *map(list, zip(*pairs, strict=True)))
+
+
+def as_row(claim: str, goal: str, unit: str, own: list[float], peer: list[float]) -> Row:
+    """What is reported of the rates of both sides; prints it."""
+    ratios = [a / b for a, b in zip(own, peer, strict=True)]
+    own_median, peer_median = statistics.median(own), statistics.median(peer)
     row: Row = {
         "claim": claim,
         "unit": unit,
@@ -167,7 +186,59 @@ def imports(_runs: int, _seconds: float) -> list[Row]:
     return rows
 
 
-CLAIMS: dict[str, Callable[[int, float], list[Row]]] = {"vecenv": vecenv, "bc": bc, "imports": imports}
+def rl(turns: int, _seconds: float) -> list[Row]:
+    """Whole training, env steps a second, against stable-baselines3 with the same hyper-parameters and networks."""
+    torch.set_num_threads(1)
+    peer = Peer()
+    rows = []
+    for algo, env_id in product(("PPO", "A2C", "DQN"), ("CartPole-v1", "LunarLander-v3")):
+        own, other = step_rates(algo, env_id, min(turns, RL_TURNS), peer)
+        claim = f"{algo} training on {env_id.split('-')[0]} / stable-baselines3"
+        rows.append(as_row(claim, "2x", "env steps/s", own, other))
+    peer.close()
+    return rows
+
+
+def solve(_turns: int, _seconds: float) -> list[Row]:
+    """Seconds until an evaluation of 20 episodes reaches the paper's threshold, over seeds 0, 1, 2.
+
+    Ours with the presets, stable-baselines3 with the hyper-parameters that rl-baselines3-zoo publishes; the
+    evaluations' own time isn't counted on either side. Where a side never reaches it, its time is that of its budget.
+    """
+    torch.set_num_threads(1)
+    warm_up()
+    peer = Peer()
+    rows: list[Row] = []
+    for (algo, env_id), interval in SOLVE.items():
+        peer_env_id = env_id.replace("v2", "v3")
+        sides: dict[str, list[dict[str, Any]]] = {"ilpyt": [], "peer": []}
+        for seed in range(3):
+            sides["ilpyt"].append(seconds_to_threshold(algo, env_id, seed, interval, 20))
+            threshold = PAPER_ENVS[env_id].threshold
+            command = {"algo": algo, "env_id": peer_env_id, "seed": seed, "threshold": threshold}
+            sides["peer"].append(peer.ask(do="solve", interval=interval, episodes=20, **command))
+        own, other = ([run["seconds"] for run in runs] for runs in sides.values())
+        ratio = statistics.median(own) / statistics.median(other)
+        rows.append({"claim": f"{algo}: seconds to solve {env_id}", **sides, "ratio": ratio, "goal": "0.5x"})
+        listed = [
+            ", ".join(f"{r['seconds']:.1f} s ({r['steps']:,}{'' if r['reached'] else ', not reached'})" for r in runs)
+            for runs in sides.values()
+        ]
+        print(
+            f"| {algo}: seconds to solve {env_id} (env steps) | {' | '.join(listed)} | {ratio:.2f}x | 0.5x |",
+            flush=True,
+        )
+    peer.close()
+    return rows
+
+
+CLAIMS: dict[str, Callable[[int, float], list[Row]]] = {
+    "vecenv": vecenv,
+    "bc": bc,
+    "imports": imports,
+    "rl": rl,
+    "solve": solve,
+}
 
 
 def main() -> None:
