@@ -142,15 +142,16 @@ class DQNAgent(RLAgent):
 
     def _explore(self, greedy: np.ndarray) -> np.ndarray:
         """Random actions in the place of some greedy ones: a coin for each environment that isn't holding one."""
-        n, epsilon = len(greedy), self.epsilon
+        n = len(greedy)
+        explores = np.random.random(n) < self.epsilon
+        if self.repeat_exponent is None:
+            greedy[explores] = np.random.randint(self.num_actions, size=explores.sum())
+            return greedy
         if len(self._remaining) != n:
             self._held, self._remaining = np.zeros((2, n), dtype=np.int64)
-        begins = (self._remaining == 0) & (np.random.random(n) < epsilon)
-        if begins.any():
-            self._held[begins] = np.random.randint(self.num_actions, size=begins.sum())
-            self._remaining[begins] = (
-                1 if self.repeat_exponent is None else np.random.zipf(self.repeat_exponent, begins.sum())
-            )
+        begins = explores & (self._remaining == 0)
+        self._held[begins] = np.random.randint(self.num_actions, size=begins.sum())
+        self._remaining[begins] = np.random.zipf(self.repeat_exponent, begins.sum())
         holding = self._remaining > 0
         self._remaining[holding] -= 1
         return np.where(holding, self._held, greedy)

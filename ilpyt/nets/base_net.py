@@ -2,6 +2,7 @@
 
 import abc
 import math
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from ilpyt.nets.distributions import Categorical, DiagonalNormal, Distribution
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
+FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "tanh": torch.tanh}
 LOG_STD_BOUNDS = (-5.0, 2.0)  # of a Normal head, so that no density becomes infinite
 
 
@@ -177,9 +179,22 @@ def activation_layer(name: str) -> nn.Module:
     return ACTIVATIONS[name]()
 
 
-def mlp(sizes: list[int], activation: str) -> nn.Sequential:
-    """Linear layers of these sizes, input first, with an activation between them and none at the end."""
-    layers: list[nn.Module] = []
-    for width_in, width_out in pairwise(sizes):
-        layers += [nn.Linear(width_in, width_out), activation_layer(activation)]
-    return nn.Sequential(*layers[:-1])
+class MLP(nn.Sequential):
+    """Linear layers, with an activation between them and none at the end."""
+
+    def __init__(self, sizes: list[int], activation: str) -> None:
+        """Make layers of these sizes, input first."""
+        layers: list[nn.Module] = []
+        for width_in, width_out in pairwise(sizes):
+            layers += [nn.Linear(width_in, width_out), activation_layer(activation)]
+        super().__init__(*layers[:-1])
+        self._function = FUNCTIONS[activation]
+        self._linears = [layer for layer in layers if isinstance(layer, nn.Linear)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Outputs float32 [B, sizes[-1]] for inputs float32 [B, sizes[0]]."""
+        # What nn.Sequential does, without calling each layer as a module, which takes as long as a small layer's work.
+        *hidden, output = self._linears
+        for layer in hidden:
+            x = self._function(F.linear(x, layer.weight, layer.bias))
+        return F.linear(x, output.weight, output.bias)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ilpyt.nets.base_net import BaseNetwork, RunningNorm, mlp
+from ilpyt.nets.base_net import MLP, BaseNetwork, RunningNorm
 
 
 class Net1D(BaseNetwork):
@@ -40,15 +40,18 @@ class Net1D(BaseNetwork):
             hidden_sizes: widths of the hidden layers; none at all makes the network linear.
             normalize: shift and scale states by their running mean and variance, which `observe` updates.
         """
-        self.normalizer = RunningNorm(input_shape) if normalize else nn.Identity()
+        self.normalizer = RunningNorm(input_shape) if normalize else None
         self.action_encoder = action_encoder
         self.takes_actions = action_encoder is not None
-        self.layers = mlp([math.prod(input_shape) + action_size, *hidden_sizes, output_shape], activation)
+        self.layers = MLP([math.prod(input_shape) + action_size, *hidden_sizes, output_shape], activation)
         self.set_head(action_type, output_shape, log_std, noise_correlation)
 
     def forward(self, x: Tensor, a: Tensor | None = None) -> Tensor:
         """Outputs float32 [B, output_shape] for states float32 [B, *obs] and actions [B] or [B, A]."""
-        x = self.normalizer(x).flatten(1)
+        if self.normalizer is not None:
+            x = self.normalizer(x)
+        if x.dim() > 2:
+            x = x.flatten(1)
         if self.action_encoder is not None:
             x = torch.cat([x, self.action_encoder(a)], dim=1)
         return self.layers(x)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ilpyt.nets.base_net import BaseNetwork, activation_layer, mlp
+from ilpyt.nets.base_net import MLP, BaseNetwork, activation_layer
 
 
 class Net2D(BaseNetwork):
@@ -42,7 +42,7 @@ class Net2D(BaseNetwork):
         self.convolutions = nn.Sequential(*layers, nn.Flatten())
         self.action_encoder = action_encoder
         self.takes_actions = action_encoder is not None
-        self.layers = mlp([channels * height * width + action_size, *hidden_sizes, output_shape], activation)
+        self.layers = MLP([channels * height * width + action_size, *hidden_sizes, output_shape], activation)
         self.set_head(action_type, output_shape, log_std, noise_correlation)
 
     def forward(self, x: Tensor, a: Tensor | None = None) -> Tensor:

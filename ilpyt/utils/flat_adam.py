@@ -36,6 +36,33 @@ class FlatAdam(torch.optim.Adam):
             self._join()
             self.load_state_dict(self.state_dict())  # moves its state to where the parameters are
 
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Move the parameters down their gradients."""
+        group, state = self.param_groups[0], self.state[self._flat]
+        if not state:
+            state["step"] = torch.zeros((), device=self._flat.device)
+            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(self._flat), torch.zeros_like(self._flat)
+        state["step"] += 1
+        beta1, beta2 = group["betas"]
+        # The kernel that `torch.optim.Adam(fused=True)` ends in. What lies between costs 100 us a step, several times
+        # what the kernel does for a small network.
+        torch._fused_adam_(
+            [self._flat],
+            [self._gradient],
+            [state["exp_avg"]],
+            [state["exp_avg_sq"]],
+            [],
+            [state["step"]],
+            lr=group["lr"],
+            beta1=beta1,
+            beta2=beta2,
+            weight_decay=group["weight_decay"],
+            eps=group["eps"],
+            amsgrad=False,
+            maximize=False,
+        )
+
     def __getstate__(self) -> dict[str, Any]:
         """What copying takes along; PyTorch's optimizers leave out attributes that they don't know."""
         return {**super().__getstate__(), **{name: getattr(self, name) for name in self._OWN}}
@@ -52,3 +79,6 @@ class FlatAdam(torch.optim.Adam):
         self._gradients = [gradient.view_as(part) for gradient, part in views]
         for part, gradient in zip(self._parts, self._gradients, strict=True):
             part.grad = gradient
+
+
+FlatAdam.step.hooked = True  # type: ignore[attr-defined]  # what PyTorch's optimizers go by to leave out their hooks

@@ -46,6 +46,7 @@ class ReplayMemory:
         self.size = 0  # rows that are filled
         self.head = 0  # the row that is written next
         self._data: dict[str, Tensor] = {}
+        self._flat: dict[str, Tensor] = {}
 
     def __len__(self) -> int:
         """Number of transitions held."""
@@ -64,11 +65,12 @@ class ReplayMemory:
             held = self._data["rewards"].shape[1]
             raise ValueError(f"this replay memory holds transitions of {held} environments, got {num_envs}")
         kept = min(steps, self.rows)
-        first = min(kept, self.rows - self.head)
+        first = min(kept, self.rows - self.head)  # what fits before the ring's end
         for name, ring in self._data.items():
-            latest = getattr(batch, name)[steps - kept :]
-            ring[self.head : self.head + first] = latest[:first]
-            ring[: kept - first] = latest[first:]
+            latest = getattr(batch, name)
+            ring[self.head : self.head + first] = latest[steps - kept : steps - kept + first]
+            if first < kept:
+                ring[: kept - first] = latest[steps - kept + first :]
         self.head = (self.head + kept) % self.rows
         self.size = min(self.size + kept, self.rows)
 
@@ -86,12 +88,10 @@ class ReplayMemory:
         """
         if self.size < n_step:
             raise ValueError(f"can't sample {n_step}-step transitions: the memory holds {self.size} steps")
-        num_envs = self._data["rewards"].shape[1]
-        device = self._data["rewards"].device
-        drawn = torch.randint((self.size - n_step + 1) * num_envs, (batch_size,), device=device)
-        oldest = self.head if self.size == self.rows else 0
-        start = (drawn + oldest * num_envs) % (self.rows * num_envs) if oldest else drawn
-        flat = {name: ring.flatten(0, 1) for name, ring in self._data.items()}
+        flat, num_envs = self._flat, self._data["rewards"].shape[1]
+        start = torch.randint((self.size - n_step + 1) * num_envs, (batch_size,), device=flat["rewards"].device)
+        if self.size == self.rows:
+            start = (start + self.head * num_envs) % (self.rows * num_envs)  # counted from the oldest
         rewards = flat["rewards"][start]
         last = start
         if n_step > 1:
@@ -128,6 +128,7 @@ class ReplayMemory:
         for name in self.FIELDS:
             sample = getattr(batch, name)
             self._data[name] = sample.new_empty((self.rows, *sample.shape[1:]))
+        self._flat = {name: ring.flatten(0, 1) for name, ring in self._data.items()}  # views, [rows * N, ...]
 
 
 class _Rollout(NamedTuple):
