@@ -145,7 +145,8 @@ class DQNAgent(RLAgent):
         n = len(greedy)
         explores = np.random.random(n) < self.epsilon
         if self.repeat_exponent is None:
-            greedy[explores] = np.random.randint(self.num_actions, size=explores.sum())
+            for i in np.flatnonzero(explores):  # mostly none
+                greedy[i] = np.random.randint(self.num_actions)
             return greedy
         if len(self._remaining) != n:
             self._held, self._remaining = np.zeros((2, n), dtype=np.int64)
@@ -167,10 +168,10 @@ class DQNAgent(RLAgent):
             count, self._owed = int(self._owed), self._owed % 1
             if count:
                 updates = [self._update_once() for _ in range(count)]
-        loss, mean = np.mean(updates, axis=0).tolist()
+        losses, q_means = zip(*updates, strict=True)
         return {
-            "q/loss": loss,
-            "q/mean": mean,
+            "q/loss": sum(losses) / len(losses),
+            "q/mean": sum(q_means) / len(q_means),
             "epsilon": self.epsilon,
             "updates": float(self.updates),
         }

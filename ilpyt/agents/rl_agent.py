@@ -1,6 +1,7 @@
 """What agents that learn from rewards share: `RLAgent`, and `ActorCriticAgent` for A2C and PPO."""
 
 import abc
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -63,13 +64,7 @@ class RLAgent(BaseAgent):
         Raises:
             TrainingError: a reward, a loss or a gradient isn't finite. The weights are left as they were before it.
         """
-        finite = torch.isfinite(batch.rewards)
-        if not finite.all():
-            t, i = torch.nonzero(~finite)[0].tolist()
-            raise TrainingError(
-                f"the reward of environment {i} at step {t} of a rollout is {batch.rewards[t, i]}; the weights are "
-                "left as they were before it"
-            )
+        _check_finite(batch.rewards)
         self.observe(batch.states.flatten(0, 1))
         lr = self.lr(self.env_steps)
         for group in self.optimizers["adam"].param_groups:
@@ -88,6 +83,17 @@ class RLAgent(BaseAgent):
         """Take over what `state_dict` gave."""
         super().load_state_dict(state)
         self.env_steps = state["env_steps"]
+
+
+def _check_finite(rewards: Tensor) -> None:
+    """Name the first reward [T, N] that is nan or infinite, if any is."""
+    if math.isfinite(rewards.sum().item()):
+        return
+    for t, i in torch.nonzero(~torch.isfinite(rewards)).tolist():
+        raise TrainingError(
+            f"the reward of environment {i} at step {t} of a rollout is {rewards[t, i]}; the weights are left as they "
+            "were before it"
+        )
 
 
 class ActorCriticAgent(RLAgent):
