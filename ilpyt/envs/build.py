@@ -124,7 +124,8 @@ def _resolve(env_id: str, make_kwargs: dict[str, Any]) -> EnvFactory:
         try:
             importlib.import_module(prefix)
         except ImportError as error:
-            raise EnvError(f"{env_id!r}: can't import the module {prefix!r}: {error}") from error
+            hint = "; Atari's games come with pip install 'ilpyt[atari]'" if prefix == "ale_py" else ""
+            raise EnvError(f"{env_id!r}: can't import the module {prefix!r}: {error}{hint}") from error
     refusals = []
     for package in packages:
         candidates = [name, SUCCESSORS[name]] if package == "gymnasium" and name in SUCCESSORS else [name]
