@@ -54,5 +54,7 @@ def test_an_atari_game_without_ale_py_says_what_to_install(monkeypatch):
 
     original = importlib.import_module
     monkeypatch.setattr(importlib, "import_module", absent)
-    with pytest.raises(EnvError, match=r"'ALE/Pong-v5': can't import the module 'ale_py'.*pip install 'ilpyt\[atari\]'"):
+    with pytest.raises(
+        EnvError, match=r"'ALE/Pong-v5': can't import the module 'ale_py'.*pip install 'ilpyt\[atari\]'"
+    ):
         ilpyt.envs.build_env("ALE/Pong-v5", 1)

@@ -1,0 +1,31 @@
+"""DQN, A2C and PPO with their presets, to the paper's thresholds."""
+
+import numpy as np
+import pytest
+
+import ilpyt
+from ilpyt.algos import A2C, DQN, PPO
+from ilpyt.presets import PAPER_ENVS
+from ilpyt.utils.seed_utils import set_seed
+from tests.conftest import PAPER_ENV_IDS
+
+QUICK = [(PPO, "CartPole-v0"), (PPO, "MountainCarContinuous-v0"), (A2C, "MountainCarContinuous-v0")]
+CELLS = [(algo_class, env_id) for algo_class in (DQN, A2C, PPO) for env_id in PAPER_ENV_IDS]
+# Minutes each on a shared machine; the figures of all are in README.md.
+SLOW = [(DQN, "LunarLander-v2"), (DQN, "LunarLanderContinuous-v2"), (A2C, "LunarLander-v2")]
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("algo_class", "env_id"),
+    [pytest.param(*cell, marks=() if cell in QUICK else pytest.mark.long) for cell in CELLS if cell not in SLOW],
+)
+def test_the_preset_solves(algo_class, env_id):
+    preset = PAPER_ENVS[env_id]
+    settings = preset.settings[algo_class.__name__]
+    set_seed(0)
+    with ilpyt.envs.build_env(env_id, seed=0, **settings.env) as env:
+        agent = algo_class.make_agent(env, net=settings.net, **settings.agent)
+        algo = algo_class(env=env, agent=agent, progress=False)
+        algo.train(**settings.train)
+        assert np.mean(algo.test(100)) >= preset.threshold
