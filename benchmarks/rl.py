@@ -12,7 +12,7 @@ import torch
 
 import ilpyt
 from ilpyt.algos import A2C, DQN, PPO, monitor
-from ilpyt.presets import PAPER_ENVS
+from ilpyt.presets import PAPER_ENVS, SETTINGS
 from ilpyt.runners import evaluate
 from ilpyt.utils.seed_utils import set_seed
 
@@ -94,8 +94,8 @@ def step_rates(algo: str, env_id: str, turns: int, peer: Peer) -> tuple[list[flo
 
 def seconds_to_threshold(algo: str, env_id: str, seed: int, interval: int, episodes: int) -> dict[str, Any]:
     """Train with the preset until an evaluation reaches the threshold; the evaluations' time isn't counted."""
-    known = PAPER_ENVS[env_id]
-    settings = known.settings[algo]
+    settings = SETTINGS[algo][env_id]
+    threshold = PAPER_ENVS[env_id].threshold
     spent = 0.0
     scores = []
 
@@ -110,7 +110,7 @@ def seconds_to_threshold(algo: str, env_id: str, seed: int, interval: int, episo
     set_seed(seed)
     env = ilpyt.envs.build_env(env_id, seed=seed, **settings.env)
     agent = ALGORITHMS[algo].make_agent(env, net=settings.net, **settings.agent)
-    goal = {"until": known.threshold, "eval_interval": interval, "eval_episodes": episodes}
+    goal = {"until": threshold, "eval_interval": interval, "eval_episodes": episodes}
     with tempfile.TemporaryDirectory() as folder:
         own = ALGORITHMS[algo](env=env, agent=agent, save_path=folder, progress=False)
         original, monitor.evaluate = monitor.evaluate, timed
@@ -121,7 +121,7 @@ def seconds_to_threshold(algo: str, env_id: str, seed: int, interval: int, episo
         finally:
             monitor.evaluate = original
     env.close()
-    reached = scores[-1][1] >= known.threshold
+    reached = scores[-1][1] >= threshold
     return {"seconds": seconds, "steps": own.runner.env_steps, "reached": reached, "scores": scores}
 
 

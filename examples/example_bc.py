@@ -12,15 +12,14 @@ from common import DEMOS, parser, run
 import ilpyt
 from ilpyt.agents.imitation_agent import ImitationAgent
 from ilpyt.algos.bc import BC
-from ilpyt.presets import PAPER_ENVS
+from ilpyt.presets import PAPER_ENVS, SETTINGS
 from ilpyt.runners import evaluate
 from ilpyt.utils.seed_utils import set_seed
 
 
 def clone(env_id: str, save_path: Path, load_path: str) -> dict[str, list[float]]:
     """Train (unless weights are loaded) and test; the learner's returns, and the expert's on the same episodes."""
-    preset = PAPER_ENVS[env_id]
-    settings = preset.settings["BC"]
+    settings = SETTINGS["BC"][env_id]
     set_seed(args.seed)
     env = ilpyt.envs.build_env(env_id=env_id, num_env=16)
     net = ilpyt.nets.choose_net(env, **settings.net)
@@ -28,7 +27,10 @@ def clone(env_id: str, save_path: Path, load_path: str) -> dict[str, list[float]
     algo = BC(agent=agent, env=env, save_path=save_path, load_path=load_path)
     if not load_path:
         algo.train(expert_demos=DEMOS / env_id / "demos.pkl", **settings.train)
-    returns = {"learner": algo.test(num_episodes=100), "expert": evaluate(preset.expert(), env, num_episodes=100)}
+    returns = {
+        "learner": algo.test(num_episodes=100),
+        "expert": evaluate(PAPER_ENVS[env_id].expert(), env, num_episodes=100),
+    }
     env.close()
     return returns
 

@@ -11,7 +11,7 @@ from common import parser, run
 
 import ilpyt
 from ilpyt.algos import A2C, DQN, PPO
-from ilpyt.presets import PAPER_ENVS
+from ilpyt.presets import SETTINGS
 from ilpyt.utils.seed_utils import set_seed
 
 ALGORITHMS = {"DQN": DQN, "A2C": A2C, "PPO": PPO}
@@ -19,7 +19,7 @@ ALGORITHMS = {"DQN": DQN, "A2C": A2C, "PPO": PPO}
 
 def learn(env_id: str, save_path: Path, load_path: str) -> dict[str, list[float]]:
     """Train (unless weights are loaded) and test; the learner's returns."""
-    settings = PAPER_ENVS[env_id].settings[args.algo]
+    settings = SETTINGS[args.algo][env_id]
     set_seed(args.seed)
     env = ilpyt.envs.build_env(env_id=env_id, seed=args.seed, **settings.env)
     agent = ALGORITHMS[args.algo].make_agent(env, net=settings.net, **settings.agent)

@@ -5,7 +5,7 @@ import pytest
 
 import ilpyt
 from ilpyt.algos import A2C, DQN, PPO
-from ilpyt.presets import PAPER_ENVS
+from ilpyt.presets import PAPER_ENVS, SETTINGS
 from ilpyt.utils.seed_utils import set_seed
 from tests.conftest import PAPER_ENV_IDS
 
@@ -21,11 +21,10 @@ SLOW = [(DQN, "LunarLander-v2"), (DQN, "LunarLanderContinuous-v2"), (A2C, "Lunar
     [pytest.param(*cell, marks=() if cell in QUICK else pytest.mark.long) for cell in CELLS if cell not in SLOW],
 )
 def test_the_preset_solves(algo_class, env_id):
-    preset = PAPER_ENVS[env_id]
-    settings = preset.settings[algo_class.__name__]
+    settings = SETTINGS[algo_class.__name__][env_id]
     set_seed(0)
     with ilpyt.envs.build_env(env_id, seed=0, **settings.env) as env:
         agent = algo_class.make_agent(env, net=settings.net, **settings.agent)
         algo = algo_class(env=env, agent=agent, progress=False)
         algo.train(**settings.train)
-        assert np.mean(algo.test(100)) >= preset.threshold
+        assert np.mean(algo.test(100)) >= PAPER_ENVS[env_id].threshold

@@ -1,10 +1,6 @@
-"""What is known about the paper's five environments: thresholds, experts, the paper's results, settings that work.
+"""The paper's five environments: thresholds, experts, and the paper's results."""
 
-All of it is data; nothing in the library branches on an environment.
-"""
-
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from ilpyt.agents.heuristic_agent import (
     CartPoleHeuristicAgent,
@@ -17,23 +13,6 @@ from ilpyt.agents.heuristic_agent import (
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Keywords that an algorithm learns an environment with.
-
-    Attributes:
-        env: of `build_env`.
-        net: of `choose_net`.
-        agent: of the agent.
-        train: of the algorithm's `train`.
-    """
-
-    env: dict[str, Any] = field(default_factory=dict)
-    net: dict[str, Any] = field(default_factory=dict)
-    agent: dict[str, Any] = field(default_factory=dict)
-    train: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class PaperEnv:
     """An environment of the paper.
 
@@ -41,19 +20,12 @@ class PaperEnv:
         threshold: mean return over 100 episodes at which it counts as solved (the paper, Table 1).
         expert: the scripted expert that its demonstrations come from.
         paper: the paper's Table 1: mean and standard deviation of the return by algorithm, and of the 'Expert'.
-        settings: those that work, by algorithm.
     """
 
     threshold: float
     expert: type[HeuristicAgent]
     paper: dict[str, tuple[float, float]]
-    settings: dict[str, Settings]
 
-
-# One setting clones all five experts. Normalised inputs matter to MountainCar, whose velocities are 20 times smaller
-# than its positions. Learning rate, batch size and patience had the least loss on held-out episodes of LunarLander-v2
-# (0.029 and 0.037 for seeds 0 and 1; 0.062 and 0.061 with 1e-3, 64, 15); returns played no part in choosing them.
-BC = Settings(net={"normalize": True}, agent={"lr": 3e-3}, train={"num_epochs": 200, "batch_size": 64, "patience": 30})
 
 PAPER_ENVS: dict[str, PaperEnv] = {
     "CartPole-v0": PaperEnv(
@@ -67,7 +39,6 @@ PAPER_ENVS: dict[str, PaperEnv] = {
             "GCL": (200.00, 0.00),
             "AppL": (200.00, 0.00),
         },
-        settings={"BC": BC},
     ),
     "MountainCar-v0": PaperEnv(
         threshold=-110,
@@ -79,7 +50,6 @@ PAPER_ENVS: dict[str, PaperEnv] = {
             "GAIL": (-104.31, 17.21),
             "AppL": (-108.60, 22.843),
         },
-        settings={"BC": BC},
     ),
     "MountainCarContinuous-v0": PaperEnv(
         threshold=90,
@@ -90,7 +60,6 @@ PAPER_ENVS: dict[str, PaperEnv] = {
             "DAgger": (93.20, 0.17),
             "GAIL": (79.78, 6.23),
         },
-        settings={"BC": BC},
     ),
     "LunarLander-v2": PaperEnv(
         threshold=200,
@@ -105,7 +74,6 @@ PAPER_ENVS: dict[str, PaperEnv] = {
             "A2C": (201.26, 62.52),
             "PPO": (249.72, 75.05),
         },
-        settings={"BC": BC},
     ),
     "LunarLanderContinuous-v2": PaperEnv(
         threshold=200,
@@ -117,6 +85,5 @@ PAPER_ENVS: dict[str, PaperEnv] = {
             "GAIL": (282.00, 31.73),
             "GCL": (255.414, 76.917),
         },
-        settings={"BC": BC},
     ),
 }
