@@ -27,6 +27,7 @@ docs:  ## API pages into docs/api
 
 examples:  ## every example, as a newcomer would run it
 	$(PYTHON) examples/example_bc.py --all
+	$(PYTHON) examples/example_rl.py --algo PPO --all
 	$(PYTHON) examples/custom_env.py
 
 matrix:  ## the environments' tests on NumPy 1.26, where gym runs whole, in an environment of its own

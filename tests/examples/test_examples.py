@@ -43,6 +43,17 @@ def test_example_bc_trains_tests_and_compares(tmp_path):
     assert line in again
 
 
+def test_example_rl_trains_tests_and_compares(tmp_path):
+    arguments = ["--algo", "PPO", "--env", "MountainCarContinuous-v0"]
+    out = run("example_rl.py", *arguments, "--save-path", tmp_path / "run")
+    returns = np.load(tmp_path / "run/test_results.npy")
+    assert len(returns) == 100
+    line = next(line for line in out.splitlines() if line.startswith("MountainCarContinuous-v0 "))
+    assert re.search(rf"{returns.mean():.2f} \+/- {returns.std():.2f} +90 +- +solved", line)  # the paper has none
+    again = run("example_rl.py", *arguments, "--save-path", tmp_path / "again", "--load-path", tmp_path / "run")
+    assert line in again
+
+
 def test_example_bc_names_the_environments_that_it_knows():
     done = subprocess.run(
         [sys.executable, ROOT / "examples/example_bc.py", "--env", "Pong-v0"],
