@@ -74,7 +74,7 @@ class A2CAgent(ActorCriticAgent):
         entropy = policy.entropy().mean()
         critic_loss = value_loss(values, returns)
         loss = policy_loss - self.entropy_coeff * entropy + self.value_coeff * critic_loss
-        self.optimize("adam", loss, self.max_grad_norm)
+        self.optimize("actor-critic", loss, self.max_grad_norm)
 
         metrics = {
             "policy/loss": policy_loss,

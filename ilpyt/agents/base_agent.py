@@ -26,6 +26,7 @@ class BaseAgent(abc.ABC):
         agents: agents that this one holds, by name; every method here reaches them too.
         device: where its networks are.
         training: False in test mode, in which `step` acts greedily.
+        updates: gradient updates made so far.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -35,6 +36,7 @@ class BaseAgent(abc.ABC):
         self.agents: dict[str, BaseAgent] = {}
         self.device = torch.device("cpu")
         self.training = True
+        self.updates = 0
         self._saved: list[tuple[Path, int]] = []  # what this agent has written, oldest first
         self.initialize(*args, **kwargs)
 
@@ -51,7 +53,10 @@ class BaseAgent(abc.ABC):
         """Learn from a batch; metrics, under the same names every time."""
 
     def reset(self) -> None:
-        """Called when all environments start new episodes."""
+        """Called when all environments start new episodes; in test mode it leaves alone what training goes on from."""
+        if self.training:
+            for net in self.nets.values():
+                net.reset_noise()
         for agent in self.agents.values():
             agent.reset()
 
@@ -89,6 +94,7 @@ class BaseAgent(abc.ABC):
         if max_grad_norm is not None and norm > max_grad_norm:
             torch._foreach_mul_(gradients, max_grad_norm / norm)
         optimizer.step()
+        self.updates += 1
         return value
 
     def save(self, path: str | Path, step: int, keep: int = 3) -> None:
@@ -104,7 +110,8 @@ class BaseAgent(abc.ABC):
         folder.mkdir(parents=True, exist_ok=True)
         nets = dict(self.named_nets())
         for name, net in nets.items():
-            save_state(step_path(folder, name, step), net.state_dict())
+            # Copies: parameters are views of the optimizer's tensor, all of which would be written.
+            save_state(step_path(folder, name, step), {k: v.clone() for k, v in net.state_dict().items()})
         self._saved = [saved for saved in self._saved if saved != (folder, step)] + [(folder, step)]
         here = [saved for saved in self._saved if saved[0] == folder]
         for outdated in here[:-keep]:
@@ -149,6 +156,7 @@ class BaseAgent(abc.ABC):
             "nets": {name: net.state_dict() for name, net in self.nets.items()},
             "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "agents": {name: agent.state_dict() for name, agent in self.agents.items()},
+            "updates": self.updates,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -156,6 +164,7 @@ class BaseAgent(abc.ABC):
         for kind in ("nets", "optimizers", "agents"):
             for name, part in getattr(self, kind).items():
                 part.load_state_dict(copy.deepcopy(state[kind][name]))  # optimizers would share its tensors
+        self.updates = state["updates"]
 
     def num_parameters(self) -> int:
         """Number of weights, of the agents it holds too."""

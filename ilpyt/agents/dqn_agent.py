@@ -14,6 +14,8 @@ from ilpyt.nets.base_net import BaseNetwork
 from ilpyt.utils.replay_memory import ReplayMemory, Transitions
 from ilpyt.utils.schedules import Linear, Schedule
 
+MAX_REPEATS = 10_000  # the longest that a random action is held
+
 
 def td_loss(q_values: Tensor, actions: Tensor, targets: Tensor) -> Tensor:
     """Huber loss of Q(s, a) against its target (Mnih et al. 2015, alg. 1 and "Training details").
@@ -74,8 +76,9 @@ class DQNAgent(RLAgent):
             target_update_interval: gradient updates between moves of the target network.
             double: choose the next action by the network, value it by the target network (van Hasselt et al. 2016).
             n_step: env steps of reward before a target bootstraps.
-            repeat_exponent: hold a random action for z steps, z distributed as z^-exponent: exploration that gets
-                somewhere (Dabney et al. 2021, who use 2); None: for one step.
+            repeat_exponent: hold a random action for z steps, z distributed as z^-exponent, or until the episode ends:
+                exploration that gets somewhere (Dabney et al. 2021, who use 2; less holds longer). The probability of a
+                random action is then that of beginning one. None: hold it for one step.
             max_grad_norm: clip the gradient's norm to this; None: not at all.
             reward_scale: rewards are multiplied with this before they are remembered.
         """
@@ -95,6 +98,9 @@ class DQNAgent(RLAgent):
             raise ValueError(f"epsilon must fall within 0..1, got {epsilon_start} to {epsilon_end}")
         if repeat_exponent is not None and repeat_exponent <= 1:
             raise ValueError(f"repeat_exponent must be above 1, got {repeat_exponent}")
+        for name, number in {"tau": tau, "replay_ratio": replay_ratio, "epsilon_steps": epsilon_steps}.items():
+            if number <= 0:
+                raise ValueError(f"{name} must be above 0, got {number}")
         for name, value in {
             "batch_size": batch_size,
             "n_step": n_step,
@@ -104,7 +110,12 @@ class DQNAgent(RLAgent):
                 raise ValueError(f"{name} must be at least 1, got {value}")
         self.net = net
         self.target_net = copy.deepcopy(net) if target_net is None else target_net
-        self.target_net.load_state_dict(net.state_dict())
+        if {p.data_ptr() for p in self.target_net.parameters()} & {p.data_ptr() for p in net.parameters()}:
+            raise ValueError("target_net shares weights with net; leave it out, or give a network of its own")
+        try:
+            self.target_net.load_state_dict(net.state_dict())
+        except RuntimeError as error:
+            raise ValueError(f"target_net must be built as net is: {error}") from None
         self.target_net.requires_grad_(False)
         self.num_actions = net.num_outputs
         self.num_envs = num_envs
@@ -119,9 +130,8 @@ class DQNAgent(RLAgent):
         self.n_step = n_step
         self.repeat_exponent = repeat_exponent
         self.max_grad_norm = max_grad_norm
-        self.updates = 0  # gradient updates so far
         self._owed = 0.0  # updates that the env steps so far entitle to
-        self.set_up({"net": net, "target_net": self.target_net}, ("net",), lr, gamma, reward_scale)
+        self.set_up("net", {"net": net}, lr, gamma, reward_scale, others={"target_net": self.target_net})
         self.reset()
 
     @property
@@ -130,9 +140,11 @@ class DQNAgent(RLAgent):
         return self.epsilon_schedule(self.env_steps)
 
     def reset(self) -> None:
-        """Forget which random actions are being held; not in test mode, which holds none."""
+        """Forget which random actions are being held, and that what is remembered last goes on; not in test mode."""
+        super().reset()
         if self.training:
             self._held = self._remaining = np.zeros(0, dtype=np.int64)
+            self.replay_memory.cut()
 
     def step(self, state: Tensor) -> np.ndarray:
         """Actions int64 [N] for states [N, *obs]: epsilon-greedy in training, greedy in testing."""
@@ -152,7 +164,7 @@ class DQNAgent(RLAgent):
             self._held, self._remaining = np.zeros((2, n), dtype=np.int64)
         begins = explores & (self._remaining == 0)
         self._held[begins] = np.random.randint(self.num_actions, size=begins.sum())
-        self._remaining[begins] = np.random.zipf(self.repeat_exponent, begins.sum())
+        self._remaining[begins] = np.random.zipf(self.repeat_exponent, begins.sum()).clip(max=MAX_REPEATS)
         holding = self._remaining > 0
         self._remaining[holding] -= 1
         return np.where(holding, self._held, greedy)
@@ -162,6 +174,13 @@ class DQNAgent(RLAgent):
         if self.num_envs not in (None, batch.rewards.shape[1]):
             raise ValueError(f"this agent was made for {self.num_envs} environments, got {batch.rewards.shape[1]}")
         self.replay_memory.add(batch)
+        if self.replay_memory.rows < self.n_step:
+            raise ValueError(
+                f"a replay memory of {self.replay_memory.capacity} transitions holds {self.replay_memory.rows} steps "
+                f"of {batch.rewards.shape[1]} environments, fewer than n_step {self.n_step}"
+            )
+        if len(self._remaining):
+            self._remaining[batch.dones.any(0).cpu().numpy()] = 0  # what is held ends with the episode
         updates = [(math.nan, math.nan)]
         if self.env_steps + batch.rewards.numel() >= self.learning_starts and self.replay_memory.size >= self.n_step:
             self._owed += batch.rewards.numel() * self.replay_ratio
@@ -173,16 +192,14 @@ class DQNAgent(RLAgent):
             "q/loss": sum(losses) / len(losses),
             "q/mean": sum(q_means) / len(q_means),
             "epsilon": self.epsilon,
-            "updates": float(self.updates),
         }
 
     def _update_once(self) -> tuple[float, float]:
-        """One gradient update, and one of the target network where it's due; the loss, and the mean of Q(s, a)."""
+        """One gradient update, and one of the target network where it's due; the loss, and the mean of Q(s, .)."""
         sample = self.replay_memory.sample(self.batch_size, self.gamma, self.n_step)
         q_values = self.net(sample.states)
         loss = td_loss(q_values, sample.actions, self.targets(sample))
-        value = self.optimize("adam", loss, self.max_grad_norm)
-        self.updates += 1
+        value = self.optimize("net", loss, self.max_grad_norm)
         if self.updates % self.target_update_interval == 0:
             self._move_target()
         return value, q_values.detach().mean().item()
@@ -209,17 +226,17 @@ class DQNAgent(RLAgent):
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that going on from here needs, what is remembered too."""
-        counters = {"updates": self.updates, "owed": self._owed}
-        return {**super().state_dict(), "replay_memory": self.replay_memory.state_dict(), **counters}
+        return {**super().state_dict(), "replay_memory": self.replay_memory.state_dict(), "owed": self._owed}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` gave."""
         super().load_state_dict(state)
-        self.replay_memory.load_state_dict(state["replay_memory"])
-        self.updates, self._owed = state["updates"], state["owed"]
+        self._load_replay_memory(state["replay_memory"])
+        self._owed = state["owed"]
 
     def _to(self, device: torch.device) -> None:
         super()._to(device)
-        self.replay_memory.load_state_dict(
-            {name: tensor.to(device) for name, tensor in self.replay_memory.state_dict().items()}
-        )
+        self._load_replay_memory(self.replay_memory.state_dict())
+
+    def _load_replay_memory(self, state: dict[str, Tensor]) -> None:
+        self.replay_memory.load_state_dict({name: tensor.to(self.device) for name, tensor in state.items()})

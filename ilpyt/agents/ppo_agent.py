@@ -6,11 +6,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ilpyt.agents.rl_agent import ActorCriticAgent, explained_variance, normalized, value_loss
+from ilpyt.agents.rl_agent import CHUNK, ActorCriticAgent, explained_variance, normalized, value_loss
 from ilpyt.nets.base_net import BaseNetwork
 from ilpyt.utils.schedules import Schedule, as_schedule
-
-CHUNK = 4096  # transitions of one forward pass without gradient
 
 
 def ppo_policy_loss(log_probs: Tensor, old_log_probs: Tensor, advantages: Tensor, clip_ratio: float) -> Tensor:
@@ -91,6 +89,9 @@ class PPOAgent(ActorCriticAgent):
         for name, value in {"num_epochs": num_epochs, "batch_size": batch_size}.items():
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
+        for name, bound in {"clip_values": clip_values, "target_kl": target_kl}.items():
+            if bound is not None and bound <= 0:
+                raise ValueError(f"{name} must be above 0, or None, got {bound}")
         self.set_up_actor_critic(
             actor,
             critic,
@@ -115,9 +116,9 @@ class PPOAgent(ActorCriticAgent):
         clip_ratio = self.clip_ratio(self.env_steps)
         for epoch in range(1, self.num_epochs + 1):
             for minibatch in samples.minibatches(self.batch_size):
-                self.optimize("adam", self.loss(minibatch, clip_ratio), self.max_grad_norm)
+                self.optimize("actor-critic", self.loss(minibatch, clip_ratio), self.max_grad_norm)
             if self.target_kl is not None and epoch < self.num_epochs:
-                log_probs, _ = self._log_probs_and_entropy(samples)
+                log_probs, _ = self._log_probs_and_entropy(samples.states, samples.actions)
                 if kl_divergence(log_probs, samples.log_probs) > self.target_kl:
                     break
         return {**self._diagnose(samples, clip_ratio), "policy/epochs": float(epoch), "policy/clip_ratio": clip_ratio}
@@ -140,13 +141,8 @@ class PPOAgent(ActorCriticAgent):
     def collect(self, batch: Any) -> Samples:
         """What is learnt from in a rollout [T, N, ...]: computed once, before the first gradient step."""
         flat = batch.flatten()
-        log_probs = torch.cat(
-            [
-                self.actor.get_distribution(states).log_prob(actions)
-                for states, actions in zip(flat.states.split(CHUNK), flat.actions.split(CHUNK), strict=True)
-            ]
-        )
-        values = torch.cat([self.value(states) for states in flat.states.split(CHUNK)])
+        log_probs, _ = self._log_probs_and_entropy(flat.states, flat.actions)
+        values = self.value(flat.states)
         advantages = self.advantages(batch, values.view_as(batch.rewards)).flatten()
         returns = advantages + values
         if self.normalize_advantages:
@@ -154,19 +150,19 @@ class PPOAgent(ActorCriticAgent):
         return Samples(flat.states, flat.actions, log_probs, values, advantages, returns)
 
     @torch.no_grad()
-    def _log_probs_and_entropy(self, samples: Samples) -> tuple[Tensor, Tensor]:
+    def _log_probs_and_entropy(self, states: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Of the policy as it is now, each [B]."""
         parts = []
-        for states, actions in zip(samples.states.split(CHUNK), samples.actions.split(CHUNK), strict=True):
-            policy = self.actor.get_distribution(states)
-            parts.append((policy.log_prob(actions), policy.entropy()))
+        for some_states, some_actions in zip(states.split(CHUNK), actions.split(CHUNK), strict=True):
+            policy = self.actor.get_distribution(some_states)
+            parts.append((policy.log_prob(some_actions), policy.entropy()))
         log_probs, entropy = map(torch.cat, zip(*parts, strict=True))
         return log_probs, entropy
 
     @torch.no_grad()
     def _diagnose(self, samples: Samples, clip_ratio: float) -> dict[str, float]:
         """How far the update went, and how good the critic was before it."""
-        log_probs, entropy = self._log_probs_and_entropy(samples)
+        log_probs, entropy = self._log_probs_and_entropy(samples.states, samples.actions)
         ratio = (log_probs - samples.log_probs).exp()
         metrics = {
             "policy/loss": ppo_policy_loss(log_probs, samples.log_probs, samples.advantages, clip_ratio),

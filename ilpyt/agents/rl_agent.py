@@ -2,7 +2,6 @@
 
 import abc
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -17,36 +16,48 @@ from ilpyt.utils.flat_adam import FlatAdam
 from ilpyt.utils.returns import generalized_advantages
 from ilpyt.utils.schedules import Schedule, as_schedule
 
+CHUNK = 4096  # transitions of one forward pass without gradient
+
 
 class RLAgent(BaseAgent):
-    """An agent that learns from the rewards of rollouts. Extend it by `initialize`, `step` and `learn`.
+    """An agent that learns from the rewards of rollouts.
+
+    Extend it by `initialize`, which calls `set_up`, and by `step` and `learn`.
 
     Attributes:
         env_steps: transitions learnt from so far, of all environments together; what schedules go by.
     """
 
     def set_up(
-        self, nets: dict[str, BaseNetwork], trained: Iterable[str], lr: float | Schedule, gamma: float, scale: float
+        self,
+        optimizer: str,
+        trained: dict[str, BaseNetwork],
+        lr: float | Schedule,
+        gamma: float,
+        reward_scale: float,
+        *,
+        others: dict[str, BaseNetwork] | None = None,
     ) -> None:
-        """Register networks, and one optimizer, `'adam'`, for those that are trained.
+        """Register networks, and one optimizer for those that are trained.
 
         Args:
-            nets: all networks by name.
-            trained: the names of those that are trained.
+            optimizer: its name, which errors give.
+            trained: the networks that are trained, by name.
             lr: learning rate of Adam (Kingma & Ba 2015), or a schedule of it.
             gamma: discount per env step, 0..1.
-            scale: what rewards are multiplied with before anything is learnt from them.
+            reward_scale: what rewards are multiplied with before anything is learnt from them.
+            others: networks that aren't, by name.
         """
         if not 0 <= gamma <= 1:
             raise ValueError(f"gamma must be in 0..1, got {gamma}")
-        self.nets = nets
+        self.nets = {**trained, **(others or {})}
         self.lr = as_schedule(lr)
         self.gamma = gamma
-        self.reward_scale = scale
+        self.reward_scale = reward_scale
         self.env_steps = 0
-        weights = [p for name in trained for p in nets[name].parameters()]
+        weights = [p for net in trained.values() for p in net.parameters()]
         # epsilon: Huang et al. 2022, "The 37 implementation details of PPO", detail 3
-        self.optimizers = {"adam": FlatAdam(weights, lr=self.lr(0), eps=1e-5)}
+        self.optimizers = {optimizer: FlatAdam(weights, lr=self.lr(0), eps=1e-5)}
 
     @abc.abstractmethod
     def learn(self, batch: Any) -> dict[str, float]:
@@ -65,13 +76,15 @@ class RLAgent(BaseAgent):
             TrainingError: a reward, a loss or a gradient isn't finite. The weights are left as they were before it.
         """
         _check_finite(batch.rewards)
-        self.observe(batch.states.flatten(0, 1))
         lr = self.lr(self.env_steps)
-        for group in self.optimizers["adam"].param_groups:
-            group["lr"] = lr
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = lr
         if self.reward_scale != 1:
             batch = batch.replace(rewards=batch.rewards * self.reward_scale)
         metrics = self.learn(batch)
+        # Not before: what is learnt from was done by the policy that saw states normalised as they were until now.
+        self.observe(batch.states.flatten(0, 1))
         self.env_steps += batch.rewards.numel()
         return {**metrics, "lr": lr}
 
@@ -116,10 +129,9 @@ class ActorCriticAgent(RLAgent):
         """Take the networks and what A2C and PPO have in common; for the parameters see there."""
         if actor.action_type is None:
             raise ValueError("the actor gives values, not actions; make it with choose_net(env)")
-        if critic.num_outputs != 1:
-            raise ValueError(
-                f"the critic has {critic.num_outputs} outputs; make it with choose_net(env, output_shape=1)"
-            )
+        if critic.num_outputs != 1 or critic.action_type is not None:
+            given = "is a policy" if critic.action_type else f"has {critic.num_outputs} outputs"
+            raise ValueError(f"the critic {given}; make it with choose_net(env, output_shape=1)")
         if not 0 <= gae_lambda <= 1:
             raise ValueError(f"gae_lambda must be in 0..1, got {gae_lambda}")
         self.actor = actor
@@ -129,7 +141,7 @@ class ActorCriticAgent(RLAgent):
         self.value_coeff = value_coeff
         self.max_grad_norm = max_grad_norm
         self.normalize_advantages = normalize_advantages
-        self.set_up({"actor": actor, "critic": critic}, ("actor", "critic"), lr, gamma, reward_scale)
+        self.set_up("actor-critic", {"actor": actor, "critic": critic}, lr, gamma, reward_scale)
 
     def step(self, state: Tensor) -> np.ndarray:
         """Actions int64 [N] or float32 [N, A] for states [N, *obs]: sampled in training, the mode in testing."""
@@ -138,8 +150,9 @@ class ActorCriticAgent(RLAgent):
         return action.cpu().numpy()
 
     def value(self, states: Tensor) -> Tensor:
-        """V(s) for states [B, *obs], as [B]."""
-        return self.critic(states).squeeze(1)
+        """V(s) for states [B, *obs], as [B]; without gradient in chunks, so that rollouts of images fit into memory."""
+        chunks = [states] if torch.is_grad_enabled() else states.split(CHUNK)
+        return torch.cat([self.critic(chunk).squeeze(1) for chunk in chunks])
 
     @torch.no_grad()
     def advantages(self, batch: Any, values: Tensor) -> Tensor:
@@ -163,5 +176,9 @@ def normalized(advantages: Tensor) -> Tensor:
 
 
 def explained_variance(values: Tensor, returns: Tensor) -> Tensor:
-    """1 - Var(returns - values) / Var(returns): 1 if the critic is right, 0 if it does no better than a constant."""
-    return 1 - (returns - values).var() / (returns.var() + 1e-8)
+    """1 - Var(returns - values) / Var(returns): 1 if the critic is right, 0 if it does no better than a constant.
+
+    nan where all returns are the same.
+    """
+    variance = returns.var(correction=0)
+    return torch.where(variance > 0, 1 - (returns - values).var(correction=0) / variance, torch.nan)

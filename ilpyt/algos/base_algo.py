@@ -81,8 +81,7 @@ class BaseAlgorithm(abc.ABC):
         self.progress = progress
         self.save_path = Path(save_path)
         _check_writable(self.save_path)
-        if use_gpu:
-            agent.to_gpu()
+        agent.to_gpu() if use_gpu else agent.to_cpu()
         self._tests_own_run = bool(load_path) and Path(load_path).resolve() == self.save_path.resolve()
         if load_path:
             agent.load(load_path)

@@ -54,8 +54,9 @@ class Monitor:
                 monitor.record(batch, algorithm.agent.update(batch))
 
     It logs the means of the metrics recorded since it last logged, with `episode/return` and `episode/length` (means of
-    the last 100 training episodes, from the environment's own rewards), `episodes`, and `evaluation/return` where there
-    was one. If it evaluates, the agent has, in the end, the weights whose evaluation was best.
+    the last 100 training episodes, from the environment's own rewards), `episodes` and `updates` (gradient updates) so
+    far, and `evaluation/return` where there was one. If it evaluates, it does so at the end too, and leaves the agent
+    with the weights whose evaluation was best.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Monitor:
         self.config = {**positive, "until": until}
         self.best = BestWeights(algo.agent)
         self.has_reached = False
+        self._evaluated_at = self.runner.env_steps
         self._counts_episodes = num_steps is None
         self._total = num_steps or num_episodes or 0
         self._max_episodes = math.inf if num_episodes is None else self.runner.episodes + num_episodes
@@ -120,6 +122,8 @@ class Monitor:
         with self.algo.training(self._total, unit, **self.config, **config) as self._bar:
             try:
                 yield
+                if self.config["eval_interval"] is not None and self._evaluated_at < self.runner.env_steps:
+                    self._evaluate()
             finally:
                 self._log()
                 self.best.restore()
@@ -159,6 +163,7 @@ class Monitor:
         return True
 
     def _evaluate(self) -> None:
+        self._evaluated_at = self.runner.env_steps
         returns = evaluate(
             self.algo.agent, self.algo.env, self.eval_episodes, seed=VALIDATION_SEED, use_gpu=self.algo.use_gpu
         )
@@ -177,6 +182,7 @@ class Monitor:
             "episode/return": self._mean("return"),
             "episode/length": self._mean("length"),
             "episodes": float(self.runner.episodes),
+            "updates": float(self.algo.agent.updates),
         }
         self.algo.log(self.runner.env_steps, {**episodes, **means})
 

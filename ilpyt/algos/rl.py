@@ -93,4 +93,5 @@ def actor_critic_nets(env: VecEnv, net: dict[str, Any] | None) -> tuple[BaseNetw
     """A policy and a critic, separate networks of one size; `net` are keywords of `choose_net`."""
     kwargs = net or {}
     critic = {name: value for name, value in kwargs.items() if name not in ("log_std", "noise_correlation")}
-    return choose_net(env, output_gain=0.01, **kwargs), choose_net(env, output_shape=1, output_gain=1.0, **critic)
+    actor = choose_net(env, **{"output_gain": 0.01, **kwargs})
+    return actor, choose_net(env, output_shape=1, **{**critic, "output_gain": 1.0})

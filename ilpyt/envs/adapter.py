@@ -133,6 +133,8 @@ def gymnasium_style(env: Any) -> gymnasium.Env:
     if not wrappers:
         return core if _is_gymnasiums(core) else GymnasiumStyle(core)
     parameters = _parameters(core.reset)
+    if isinstance(wrappers[-1], GymnasiumStyle):
+        return env if isinstance(env, gymnasium.Env) else GymnasiumStyle(env)
     if not isinstance(core, gymnasium.Env) or "seed" not in parameters or "return_info" in parameters:
         wrappers[-1].env = GymnasiumStyle(core)
     return env if isinstance(env, gymnasium.Env) else GymnasiumStyle(env)

@@ -6,6 +6,8 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+MAX_ACTIONS = 10_000
+
 
 class DiscretizeAction(gymnasium.ActionWrapper):
     """Lets algorithms for discrete actions, such as DQN, act in an environment with a one-dimensional Box of actions.
@@ -26,10 +28,13 @@ class DiscretizeAction(gymnasium.ActionWrapper):
             raise ValueError(f"DiscretizeAction takes actions of a one-dimensional Box with finite bounds, got {space}")
         if bins < 2:
             raise ValueError(f"bins must be at least 2, got {bins}")
+        number = bins ** space.shape[0]
+        if number > MAX_ACTIONS:
+            raise ValueError(f"{bins} values a dimension make {number:,} actions, more than {MAX_ACTIONS:,}")
         axes = [np.linspace(low, high, bins) for low, high in zip(space.low, space.high, strict=True)]
         self.grid = np.array(list(product(*axes)), dtype=space.dtype)
         self.action_space = spaces.Discrete(len(self.grid))
 
     def action(self, action: int) -> np.ndarray:
         """The point of the grid, [A], that a discrete action stands for; the last dimension varies fastest."""
-        return self.grid[action]
+        return self.grid[action].copy()

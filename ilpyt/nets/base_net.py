@@ -2,7 +2,6 @@
 
 import abc
 import math
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +12,6 @@ from torch import Tensor, nn
 from ilpyt.nets.distributions import Categorical, DiagonalNormal, Distribution
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
-FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "tanh": torch.tanh}
 LOG_STD_BOUNDS = (-5.0, 2.0)  # of a Normal head, so that no density becomes infinite
 
 
@@ -59,6 +57,12 @@ class BaseNetwork(nn.Module, abc.ABC):
         """
         if action_type not in ("discrete", "continuous", None):
             raise ValueError(f"action_type must be 'discrete', 'continuous' or None, got {action_type!r}")
+        low, high = LOG_STD_BOUNDS
+        if action_type == "continuous" and not low <= log_std <= high:
+            raise ValueError(
+                f"log_std must be in {low:g}..{high:g}, got {log_std}; gymnasium.wrappers.RescaleAction gives actions "
+                "bounds that a policy of that deviation fits"
+            )
         if not 0 <= noise_correlation < 1:
             raise ValueError(f"noise_correlation must be at least 0 and less than 1, got {noise_correlation}")
         self.action_type = action_type
@@ -91,10 +95,14 @@ class BaseNetwork(nn.Module, abc.ABC):
             return distribution, distribution.mode()
         return distribution, distribution.sample(self._next_noise(x) if self.noise_correlation else None)
 
+    def reset_noise(self) -> None:
+        """Forget the noise that the next one would be correlated with."""
+        self._noise = None
+
     def _next_noise(self, x: Tensor) -> Tensor:
         """Standard normal noise [B, num_outputs], correlated with that of the last call."""
         noise = torch.randn(len(x), self.num_outputs, device=x.device)
-        if self._noise is not None and self._noise.shape == noise.shape:
+        if self._noise is not None and self._noise.shape == noise.shape and self._noise.device == noise.device:
             noise = self.noise_correlation * self._noise + math.sqrt(1 - self.noise_correlation**2) * noise
         self._noise = noise
         return noise
@@ -188,13 +196,10 @@ class MLP(nn.Sequential):
         for width_in, width_out in pairwise(sizes):
             layers += [nn.Linear(width_in, width_out), activation_layer(activation)]
         super().__init__(*layers[:-1])
-        self._function = FUNCTIONS[activation]
-        self._linears = [layer for layer in layers if isinstance(layer, nn.Linear)]
 
     def forward(self, x: Tensor) -> Tensor:
         """Outputs float32 [B, sizes[-1]] for inputs float32 [B, sizes[0]]."""
-        # What nn.Sequential does, without calling each layer as a module, which takes as long as a small layer's work.
-        *hidden, output = self._linears
-        for layer in hidden:
-            x = self._function(F.linear(x, layer.weight, layer.bias))
-        return F.linear(x, output.weight, output.bias)
+        # As nn.Sequential does, without what calling a module adds (hooks): it takes as long as a small layer's work.
+        for layer in self._modules.values():
+            x = layer.forward(x)
+        return x

@@ -12,10 +12,10 @@ class FlatAdam(torch.optim.Adam):
 
     A step, zeroing the gradients and taking their norm are then one operation each instead of one for each parameter.
     The parameters stay what they are to their networks: views of the shared tensor. Where something has put other
-    tensors in their place (`net.to(device)`, `copy.deepcopy`), the next `zero_grad` joins them again.
+    tensors in their place (`net.to(device)`, `copy.deepcopy`, `parameter.data = ...`), `zero_grad` joins them again.
     """
 
-    _OWN = ("_parts", "_flat", "_gradient", "_gradients")
+    _OWN = ("_parts", "_flat", "_gradient", "_gradients", "_addresses")
 
     def __init__(self, params: Iterable[nn.Parameter], lr: float = 1e-3, eps: float = 1e-8) -> None:
         """Join the parameters; those given twice (of networks that share layers) count once."""
@@ -27,18 +27,19 @@ class FlatAdam(torch.optim.Adam):
 
     def zero_grad(self, set_to_none: bool = False) -> None:
         """Set the gradients to 0; they are never None."""
-        is_joined = self._parts[0].data_ptr() == self._flat.data_ptr() and all(
-            part.grad is gradient for part, gradient in zip(self._parts, self._gradients, strict=True)
-        )
-        if is_joined:
-            self._gradient.zero_()
-        else:
+        if [part.data_ptr() for part in self._parts] != self._addresses:
             self._join()
             self.load_state_dict(self.state_dict())  # moves its state to where the parameters are
+        self._gradient.zero_()
+        for part, gradient in zip(self._parts, self._gradients, strict=True):
+            part.grad = gradient
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Move the parameters down their gradients."""
+        for part, gradient in zip(self._parts, self._gradients, strict=True):
+            if part.grad is not gradient:  # someone else has zeroed or set the network's gradients
+                gradient.copy_(part.grad) if part.grad is not None else gradient.zero_()
         group, state = self.param_groups[0], self.state[self._flat]
         if not state:
             state["step"] = torch.zeros((), device=self._flat.device)
@@ -73,12 +74,14 @@ class FlatAdam(torch.optim.Adam):
         self._gradient = torch.zeros_like(self._flat)
         self._flat.grad = self._gradient
         sizes = [part.numel() for part in self._parts]
-        for part, values in zip(self._parts, self._flat.data.split(sizes), strict=True):
+        self._gradients = []
+        for part, values, gradient in zip(
+            self._parts, self._flat.data.split(sizes), self._gradient.split(sizes), strict=True
+        ):
             part.data = values.view_as(part)
-        views = zip(self._gradient.split(sizes), self._parts, strict=True)
-        self._gradients = [gradient.view_as(part) for gradient, part in views]
-        for part, gradient in zip(self._parts, self._gradients, strict=True):
-            part.grad = gradient
+            part.grad = gradient.view_as(part)
+            self._gradients.append(part.grad)
+        self._addresses = [part.data_ptr() for part in self._parts]
 
 
 FlatAdam.step.hooked = True  # type: ignore[attr-defined]  # what PyTorch's optimizers go by to leave out their hooks

@@ -101,8 +101,9 @@ class Progress(Sink):
         self._bar.update(steps)
 
     def write(self, step: int, metrics: Metrics) -> None:
-        """Show metrics beside the bar."""
-        self._bar.set_postfix({name.split("/")[-1]: f"{value:.4g}" for name, value in metrics.items()}, refresh=False)
+        """Show losses, errors and returns beside the bar."""
+        shown = {name: f"{value:.4g}" for name, value in metrics.items() if name.endswith(("loss", "error", "return"))}
+        self._bar.set_postfix(shown, refresh=False)
 
     def close(self) -> None:
         """Leave the bar as it is."""

@@ -74,6 +74,11 @@ class ReplayMemory:
         self.head = (self.head + kept) % self.rows
         self.size = min(self.size + kept, self.rows)
 
+    def cut(self) -> None:
+        """What is added next doesn't follow what was added last: no n-step transition goes across."""
+        if self.size:
+            self._data["dones"][self.head - 1] = True
+
     def sample(self, batch_size: int, gamma: float, n_step: int = 1) -> Transitions:
         """Draw transitions uniformly, with replacement.
 
@@ -118,6 +123,7 @@ class ReplayMemory:
         self._data, self.rows, self.size, self.head = {}, 0, 0, 0
         if state:
             self.add(_Rollout(**state))
+            self.cut()  # environments begin new episodes
 
     def _allocate(self, batch: Any, num_envs: int) -> None:
         self.rows = self.capacity // num_envs

@@ -1,5 +1,7 @@
 """A2C, by number."""
 
+import math
+
 import pytest
 import torch
 
@@ -100,3 +102,9 @@ def test_a_perfect_critic_explains_all_variance_and_a_constant_one_none():
     assert agent.learn(batch)["value/explained_variance"] == pytest.approx(1, abs=1e-5)
     agent.critic.layers[0].weight.data.fill_(0)
     assert agent.learn(batch)["value/explained_variance"] == pytest.approx(0, abs=1e-3)
+
+
+def test_a_single_transition_can_be_learnt_from():
+    metrics = linear_agent(2).update(bandit(linear_agent(2), [1.0, 2.0], 1))
+    assert math.isnan(metrics["value/explained_variance"])
+    assert not math.isnan(metrics["policy/loss"])

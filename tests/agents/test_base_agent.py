@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from ilpyt.agents import BaseAgent, ImitationAgent
+from ilpyt.agents import A2CAgent, BaseAgent, ImitationAgent, PPOAgent
 from ilpyt.nets import Net1D
-from ilpyt.runners import Experiences
+from ilpyt.runners import Batch, Experiences
 from ilpyt.utils.errors import DataError, TrainingError
+from ilpyt.utils.schedules import Linear
 
 
 def policy(**kwargs):
@@ -131,6 +132,37 @@ def test_test_mode_is_greedy_reaches_held_agents_and_goes_back():
         assert not agent.agents["gen"].training
         assert len(np.unique(agent.step(states))) == 1
     assert agent.agents["gen"].training
+
+
+def test_a_file_holds_its_networks_weights_and_no_others(tmp_path):
+    agent = PPOAgent(Net1D((3,), 2, action_type="discrete"), Net1D((3,), 1, hidden_sizes=(512, 512)))
+    agent.save(tmp_path, 1)
+    assert (tmp_path / "actor_1.pth").stat().st_size < 100_000 < (tmp_path / "critic_1.pth").stat().st_size
+
+
+@pytest.mark.parametrize("agent_class", [A2CAgent, PPOAgent])
+def test_actor_critic_agents_go_on_from_their_state_bit_for_bit(agent_class):
+    def make():
+        nets = Net1D((3,), 2, action_type="discrete", normalize=True), Net1D((3,), 1)
+        return agent_class(*nets, lr=Linear(1e-2, 0, 500))
+
+    def update(agent, seed):
+        generator = torch.Generator().manual_seed(seed)
+        states, next_states = torch.randn(2, 10, 4, 3, generator=generator)
+        dones = torch.rand(10, 4, generator=generator) < 0.2
+        actions = torch.randint(2, (10, 4), generator=generator)
+        torch.manual_seed(seed)
+        return agent.update(Batch(states, actions, states[..., 0], dones, dones, next_states))
+
+    first, second = make(), make()
+    for seed in range(3):
+        update(first, seed)
+    second.load_state_dict(first.state_dict())
+    assert (second.env_steps, second.updates) == (first.env_steps, first.updates) == (120, first.updates)
+    assert update(first, 7) == update(second, 7)
+    for (name, one), (_, other) in zip(first.named_nets(), second.named_nets(), strict=True):
+        for key, value in one.state_dict().items():
+            assert torch.equal(value, other.state_dict()[key]), (name, key)
 
 
 def test_a_step_has_no_training_side_effect():

@@ -1,5 +1,7 @@
 """DQN, against Markov decision processes that are solved exactly."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -171,6 +173,15 @@ def test_random_actions_are_held_as_long_as_the_zeta_distribution_says():
     assert (lengths == 2).mean() == pytest.approx(6 / np.pi**2 / 4, abs=0.02)
 
 
+def test_what_is_held_ends_with_the_episode():
+    agent = make_agent(epsilon_start=1.0, epsilon_end=1.0, repeat_exponent=1.01)
+    agent.step(torch.eye(2))
+    agent._remaining[:] = 100
+    dones = torch.tensor([[False, True]])
+    agent.update(two_states(1, 2).replace(dones=dones, terminated=dones))
+    assert agent._remaining.tolist() == [100, 0]
+
+
 def test_a_test_in_between_does_not_disturb_what_is_being_held():
     agent = make_agent(epsilon_start=1.0, epsilon_end=1.0, repeat_exponent=1.01)
     agent.step(torch.eye(2))
@@ -184,11 +195,71 @@ def test_a_test_in_between_does_not_disturb_what_is_being_held():
     assert len(agent._remaining) == 0
 
 
-def test_going_on_from_its_state_is_the_same_bit_for_bit():
+def test_n_step_targets_lead_to_the_same_values():
+    """Of a policy that acts as the optimal one does after the first step; here, one whose actions are all alike."""
     set_seed(0)
-    first, second = make_agent(n_step=3), make_agent(n_step=3)
-    learn(first, 3)
-    second.load_state_dict(first.state_dict())
+    agent = make_agent(actions=1, n_step=3, tau=0.05, replay_ratio=1.0, max_grad_norm=None)
+    for i in range(40):  # a cycle of two states, rewards 1 and 0, which never ends
+        state = (torch.arange(25) + i * 25)[:, None].expand(25, 4) % 2
+        never = torch.zeros(25, 4, dtype=torch.bool)
+        agent.update(Batch(one_hot(state), 0 * state, 1.0 - state, never, never, one_hot(1 - state)))
+    q = agent.net(torch.eye(2)).flatten().tolist()
+    assert q == pytest.approx([1 / (1 - GAMMA**2), GAMMA / (1 - GAMMA**2)], abs=1e-2)
+
+
+def test_n_step_is_what_is_sampled(monkeypatch):
+    asked = []
+    agent = make_agent(n_step=4)
+    original = agent.replay_memory.sample
+    monkeypatch.setattr(agent.replay_memory, "sample", lambda *a: asked.append(a) or original(*a))
+    agent.update(two_states(40, 1))
+    assert set(asked) == {(32, GAMMA, 4)}
+
+
+def test_the_gradient_is_clipped():
+    steps = []
+    for max_grad_norm in (1e-3, None):
+        set_seed(0)
+        agent = make_agent(max_grad_norm=max_grad_norm, replay_ratio=1 / 32)
+        agent.update(two_states(32, 1))
+        steps.append(torch.cat([p.grad.flatten() for p in agent.net.parameters()]).norm().item())
+    assert steps[0] == pytest.approx(1e-3, rel=1e-4)
+    assert steps[1] > 0.1
+
+
+def test_no_transition_goes_across_a_reset_or_a_resume():
+    """Rewards of different episodes are never summed, though the memory saw no end between them."""
+    never = torch.zeros(1, 1, dtype=torch.bool)
+
+    def step(reward):
+        return Batch(
+            torch.eye(2)[None, :1],
+            torch.zeros(1, 1).long(),
+            torch.full((1, 1), reward),
+            never,
+            never,
+            torch.eye(2)[None, 1:],
+        )
+
+    for reset in (lambda agent: agent.reset(), lambda agent: agent.load_state_dict(agent.state_dict())):
+        agent = make_agent(n_step=2, gamma=1.0, learning_starts=10**6)
+        agent.update(step(1.0))
+        reset(agent)
+        agent.update(step(10.0))
+        agent.update(step(10.0))
+        assert set(agent.replay_memory.sample(200, 1.0, 2).rewards.tolist()) == {1.0, 20.0}
+
+
+@pytest.mark.parametrize("n_step", [1, 3])
+def test_going_on_from_its_state_is_the_same_bit_for_bit(n_step):
+    set_seed(0)
+    saved, first, second = (make_agent(n_step=n_step) for _ in range(3))
+    learn(saved, 3)
+    if n_step == 1:
+        first = saved
+    else:  # what was added last has lost its successor, so that only those that were loaded are alike
+        first.load_state_dict(saved.state_dict())
+    second.load_state_dict(saved.state_dict())
     results = []
     for agent in (first, second):
         set_seed(1)
@@ -211,8 +282,14 @@ def test_what_does_not_fit_is_named():
         ({"net": net, "epsilon_end": 1.5}, "epsilon must fall within 0..1, got 1.0 to 1.5"),
         ({"net": net, "n_step": 0}, "n_step must be at least 1, got 0"),
         ({"net": net, "repeat_exponent": 1.0}, "repeat_exponent must be above 1"),
+        ({"net": net, "replay_ratio": 0}, "replay_ratio must be above 0, got 0"),
+        ({"net": net, "epsilon_steps": 0}, "epsilon_steps must be above 0, got 0"),
+        ({"net": net, "target_net": copy.copy(net)}, "target_net shares weights with net"),
+        ({"net": net, "target_net": Net1D((3,), 2)}, "target_net must be built as net is"),
     ):
         with pytest.raises(ValueError, match=match):
             DQNAgent(**arguments)
     with pytest.raises(ValueError, match="made for 3 environments, got 4"):
         make_agent(num_envs=3).update(two_states(1, 4))
+    with pytest.raises(ValueError, match="32 transitions holds 2 steps of 16 environments, fewer than n_step 5"):
+        make_agent(replay_memory_size=32, n_step=5).update(two_states(1, 16))

@@ -118,7 +118,7 @@ def test_schedules_set_learning_rate_and_clip_ratio():
     agent = make_agent(lr=Linear(1e-2, 0, 640), clip_ratio=Linear(0.4, 0.2, 128))
     seen = [agent.update(rollout(agent)) for _ in range(3)]
     assert [m["lr"] for m in seen] == pytest.approx([1e-2, 9e-3, 8e-3])
-    assert agent.optimizers["adam"].param_groups[0]["lr"] == pytest.approx(8e-3)
+    assert agent.optimizers["actor-critic"].param_groups[0]["lr"] == pytest.approx(8e-3)
     assert [m["policy/clip_ratio"] for m in seen] == pytest.approx([0.4, 0.3, 0.2])
 
 
@@ -132,12 +132,67 @@ def test_entropy_is_raised_by_its_coefficient():
     assert before < after < 0.6932  # ln 2
 
 
+def test_advantages_bootstrap_from_true_successors_unless_terminated():
+    agent = make_agent(gamma=0.9, gae_lambda=0.8)
+    batch = rollout(agent, steps=30)
+    batch = batch.replace(terminated=batch.dones & (torch.rand(30, 4) < 0.5))
+    assert (batch.dones & ~batch.terminated).any()
+    values = agent.value(batch.states.flatten(0, 1)).view(30, 4).detach()
+    next_values = agent.value(batch.next_states.flatten(0, 1)).view(30, 4).detach()
+    expected, following = torch.zeros(30, 4), torch.zeros(4)
+    for t in reversed(range(30)):
+        residual = batch.rewards[t] + 0.9 * next_values[t] * (1 - batch.terminated[t].float()) - values[t]
+        following = residual + 0.9 * 0.8 * (1 - batch.dones[t].float()) * following
+        expected[t] = following
+    torch.testing.assert_close(agent.advantages(batch, values), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_values_are_clipped_if_asked():
+    """Where the critic has moved further than the clip allows, towards the return, its gradient is zero."""
+    for clip_values, is_zero in ((1e-3, True), (None, False)):
+        agent = make_agent(clip_values=clip_values, value_coeff=1.0)
+        samples = agent.collect(rollout(agent))
+        samples = samples._replace(values=samples.values - 1, returns=samples.values + 1)
+        agent.critic.zero_grad()
+        agent.loss(samples, 0.2).backward()
+        assert (sum(p.grad.abs().sum().item() for p in agent.critic.parameters()) == 0) == is_zero
+
+
+def test_the_normaliser_takes_in_a_rollout_after_it_was_learnt_from(monkeypatch):
+    """Old log-probabilities are those of the policy that acted, so it must see states as it did then."""
+    set_seed(0)
+    agent = make_agent("continuous")
+    acted = []
+    original = agent.collect
+    monkeypatch.setattr(agent, "collect", lambda batch: acted.append(original(batch).log_probs) or original(batch))
+    for _ in range(3):
+        batch = rollout(agent)
+        batch = batch.replace(states=batch.states * 3 + 1)
+        with torch.no_grad():
+            then = agent.actor.get_distribution(batch.flatten().states).log_prob(batch.flatten().actions)
+        agent.update(batch)
+        assert torch.equal(acted[-1], then)
+    assert agent.actor.normalizer.count == 3 * 64
+
+
+def test_images_and_long_rollouts_are_valued_in_chunks(monkeypatch):
+    agent = make_agent()
+    states = torch.randn(10_000, 3)
+    sizes = []
+    agent.critic.register_forward_hook(lambda module, args, output: sizes.append(len(args[0])))
+    with torch.no_grad():
+        values = agent.value(states)
+    assert sizes == [4096, 4096, 1808]
+    torch.testing.assert_close(values, agent.value(states).detach())
+
+
 def test_a_bad_hyper_parameter_is_named():
     for kwargs, match in (
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ({"num_epochs": 0}, "num_epochs must be at least 1, got 0"),
         ({"gamma": 1.2}, "gamma must be in 0..1, got 1.2"),
         ({"gae_lambda": -0.1}, "gae_lambda must be in 0..1, got -0.1"),
+        ({"target_kl": 0.0}, "target_kl must be above 0, or None, got 0.0"),
     ):
         with pytest.raises(ValueError, match=match):
             make_agent(**kwargs)
@@ -147,5 +202,7 @@ def test_nets_that_are_no_actor_and_critic_are_refused():
     policy, values = Net1D((3,), 2, action_type="discrete"), Net1D((3,), 2)
     with pytest.raises(ValueError, match=r"critic has 2 outputs; make it with choose_net\(env, output_shape=1\)"):
         PPOAgent(policy, values)
+    with pytest.raises(ValueError, match="critic is a policy"):
+        PPOAgent(policy, Net1D((3,), 1, action_type="continuous"))
     with pytest.raises(ValueError, match=r"actor gives values, not actions; make it with choose_net\(env\)"):
         PPOAgent(values, Net1D((3,), 1))

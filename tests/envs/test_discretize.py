@@ -59,6 +59,35 @@ def test_what_has_no_grid_is_refused(space):
         DiscretizeAction(Counter(action_space=space))
 
 
+def test_an_environment_that_changes_its_action_leaves_the_grid_alone():
+    env = DiscretizeAction(counter())
+    env.action(0)[:] = 7
+    assert env.action(0).tolist() == [-1, 0]
+
+
+def test_an_old_environment_renders_behind_a_wrapper():
+    class Old:
+        observation_space, action_space, metadata = TWO, TWO, {}
+
+        def reset(self):
+            return np.zeros(2, np.float32)
+
+        def step(self, action):
+            return np.zeros(2, np.float32), 0.0, False, {}
+
+        def render(self, mode="human"):
+            return np.zeros((2, 2, 3), np.uint8)
+
+    with build_env(Old, 1, wrappers=[DiscretizeAction]) as env:
+        env.reset()
+        assert env.render()[0].shape == (2, 2, 3)
+
+
+def test_a_grid_of_too_many_points_is_refused():
+    with pytest.raises(ValueError, match="3 values a dimension make 129,140,163 actions, more than 10,000"):
+        DiscretizeAction(Counter(action_space=spaces.Box(-1, 1, (17,))))
+
+
 def test_a_grid_has_at_least_two_points():
     with pytest.raises(ValueError, match="bins must be at least 2, got 1"):
         DiscretizeAction(counter(), bins=1)

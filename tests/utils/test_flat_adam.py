@@ -34,13 +34,30 @@ def test_it_does_what_adam_does():
     assert not torch.equal(trained[0], net()[0].weight)
 
 
-@pytest.mark.parametrize("disturb", [lambda m: m.zero_grad(), lambda m: m.double().float()], ids=["grads", "moved"])
+def replace_last(model):
+    model[2].weight.data = model[2].weight.data.clone()
+
+
+@pytest.mark.parametrize("disturb", [lambda m: m.zero_grad(), lambda m: m.double().float(), replace_last])
 def test_parameters_that_were_replaced_are_joined_again(disturb):
     one, other = net(), net()
     first, second = FlatAdam(one.parameters(), lr=1e-2), FlatAdam(other.parameters(), lr=1e-2)
     same(train(one, first, 5), train(other, second, 5))
     disturb(one)
     same(train(one, first, 5, seed=2), train(other, second, 5, seed=2))
+
+
+def test_gradients_that_were_set_on_the_parameters_are_those_that_count():
+    one, plain = net(), net()
+    flat = FlatAdam(one.parameters(), lr=1e-2)
+    adam = torch.optim.Adam(plain.parameters(), lr=1e-2)
+    x = torch.randn(8, 3)
+    for model, optimizer in ((one, flat), (plain, adam)):
+        for _ in range(5):
+            model.zero_grad()  # the network's, as many a script does
+            model(x).square().mean().backward()
+            optimizer.step()
+    same(list(one.parameters()), list(plain.parameters()), atol=1e-6, rtol=1e-5)
 
 
 def test_a_copy_of_network_and_optimizer_goes_on_alike_and_apart():
