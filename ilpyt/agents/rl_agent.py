@@ -75,16 +75,22 @@ class RLAgent(BaseAgent):
         Raises:
             TrainingError: a reward, a loss or a gradient isn't finite. The weights are left as they were before it.
         """
-        _check_finite(batch.rewards)
+        _check_finite("reward", batch.rewards)
+        _check_finite("state", batch.states)
         lr = self.lr(self.env_steps)
         for optimizer in self.optimizers.values():
             for group in optimizer.param_groups:
                 group["lr"] = lr
         if self.reward_scale != 1:
             batch = batch.replace(rewards=batch.rewards * self.reward_scale)
+        # Later rollouts are taken in after they were learnt from: the policy that acted saw states normalised as they
+        # were until then. The first can't wait: what is learnt on raw states is worthless once they are normalised.
+        is_first = self.env_steps == 0
+        if is_first:
+            self.observe(batch.states.flatten(0, 1))
         metrics = self.learn(batch)
-        # Not before: what is learnt from was done by the policy that saw states normalised as they were until now.
-        self.observe(batch.states.flatten(0, 1))
+        if not is_first:
+            self.observe(batch.states.flatten(0, 1))
         self.env_steps += batch.rewards.numel()
         return {**metrics, "lr": lr}
 
@@ -98,14 +104,14 @@ class RLAgent(BaseAgent):
         self.env_steps = state["env_steps"]
 
 
-def _check_finite(rewards: Tensor) -> None:
-    """Name the first reward [T, N] that is nan or infinite, if any is."""
-    if math.isfinite(rewards.sum().item()):
+def _check_finite(what: str, values: Tensor) -> None:
+    """Name the first of some values [T, N, ...] that is nan or infinite, if any is."""
+    if not values.is_floating_point() or math.isfinite(values.sum().item()):
         return
-    for t, i in torch.nonzero(~torch.isfinite(rewards)).tolist():
+    for where in torch.nonzero(~torch.isfinite(values)).tolist():
         raise TrainingError(
-            f"the reward of environment {i} at step {t} of a rollout is {rewards[t, i]}; the weights are left as they "
-            "were before it"
+            f"the {what} of environment {where[1]} at step {where[0]} of a rollout is {values[tuple(where)]}; the "
+            "weights are left as they were before it"
         )
 
 

@@ -162,6 +162,7 @@ def test_the_normaliser_takes_in_a_rollout_after_it_was_learnt_from(monkeypatch)
     """Old log-probabilities are those of the policy that acted, so it must see states as it did then."""
     set_seed(0)
     agent = make_agent("continuous")
+    agent.update(rollout(agent))
     acted = []
     original = agent.collect
     monkeypatch.setattr(agent, "collect", lambda batch: acted.append(original(batch).log_probs) or original(batch))
@@ -172,7 +173,20 @@ def test_the_normaliser_takes_in_a_rollout_after_it_was_learnt_from(monkeypatch)
             then = agent.actor.get_distribution(batch.flatten().states).log_prob(batch.flatten().actions)
         agent.update(batch)
         assert torch.equal(acted[-1], then)
-    assert agent.actor.normalizer.count == 3 * 64
+    assert agent.actor.normalizer.count == 4 * 64
+
+
+def test_the_first_rollout_is_normalised_by_itself():
+    """Otherwise what is learnt on raw states is upset as soon as they are normalised (MountainCar was never solved)."""
+    agent = make_agent()
+    batch = rollout(agent)
+    batch = batch.replace(states=batch.states * 0.01 + 5)
+    seen = []
+    agent.learn = lambda b: seen.append(agent.actor.normalizer(b.states)) or {}
+    agent.update(batch)
+    torch.testing.assert_close(seen[0].flatten(0, 1).mean(0), torch.zeros(3), atol=1e-3, rtol=0)
+    torch.testing.assert_close(seen[0].flatten(0, 1).std(0), torch.ones(3), atol=0.05, rtol=0)
+    assert agent.actor.normalizer.count == 64
 
 
 def test_images_and_long_rollouts_are_valued_in_chunks(monkeypatch):

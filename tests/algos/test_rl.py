@@ -204,15 +204,17 @@ def test_an_agent_that_does_not_fit_is_refused():
 
 
 @pytest.mark.parametrize("algo_class", ALGORITHMS)
-def test_a_reward_that_is_not_finite_stops_training_and_is_named(algo_class):
+def test_a_reward_or_state_that_is_not_finite_stops_training_and_is_named(algo_class):
     env = counters(3)
     algo = algo_class(env=env, agent=small(algo_class, env), progress=False)
     batch = algo.runner.generate_batch(10)
-    rewards = batch.rewards.clone()
-    rewards[4, 2] = float("nan")
+    rewards, states = batch.rewards.clone(), batch.states.clone()
+    rewards[4, 2] = states[3, 1, 0] = float("nan")
     before = weights(algo.agent)
     with pytest.raises(TrainingError, match="the reward of environment 2 at step 4 of a rollout is nan"):
         algo.agent.update(batch.replace(rewards=rewards))
+    with pytest.raises(TrainingError, match="the state of environment 1 at step 3 of a rollout is nan"):
+        algo.agent.update(batch.replace(states=states))
     assert torch.equal(weights(algo.agent), before)
     algo.agent.update(batch)
 
