@@ -45,8 +45,8 @@ SOLVE = {
     ("A2C", "CartPole-v0"): 2000,
     ("PPO", "LunarLander-v2"): 10_000,
     ("DQN", "LunarLander-v2"): 10_000,
-    ("A2C", "LunarLander-v2"): 10_000,
     ("PPO", "LunarLanderContinuous-v2"): 10_000,
+    ("A2C", "LunarLander-v2"): 10_000,
 }
 Row = dict[str, Any]
 
