@@ -30,12 +30,12 @@ PPO = {
         agent={
             "lr": Linear(2e-3, 0, 100_000),
             "gamma": 0.98,
-            "gae_lambda": 0.9,
+            "gae_lambda": 0.8,
             "num_epochs": 10,
             "batch_size": 256,
             "reward_scale": 0.1,
         },
-        train={"rollout_steps": 64, "num_steps": 100_000, "until": 200, "eval_interval": 2000, "eval_episodes": 100},
+        train={"rollout_steps": 32, "num_steps": 100_000, "until": 200, "eval_interval": 2000, "eval_episodes": 100},
     ),
     "MountainCar-v0": Settings(
         env={"num_env": 16},
