@@ -1,31 +1,27 @@
 """Settings of A2C.
 
-All were found by hand, on seed 0, by evaluations on validation episodes. What mattered beside what matters to PPO: a
-high learning rate and short rollouts, since each rollout is learnt from once.
+All were found by hand, on seed 0, by evaluations on validation episodes. What mattered beside what matters to PPO: on the
+landers gamma 0.999; with 0.995 and less, hovering until the time is up is worth more than a crash, and none of a dozen
+settings got away from it.
 """
+
+from typing import Any
 
 from ilpyt.presets.settings import Settings
 from ilpyt.utils.schedules import Linear
 
-LANDER = Settings(
-    env={"num_env": 16},
-    net={"hidden_sizes": (64, 64), "activation": "tanh"},
-    agent={
-        "lr": Linear(2e-3, 0, 1_000_000),
-        "gamma": 0.995,
-        "gae_lambda": 0.95,
-        "entropy_coeff": 0.01,
-        "reward_scale": 0.05,
-    },
-    train={"rollout_steps": 5, "num_steps": 1_000_000, "until": 225, "eval_interval": 20_000, "eval_episodes": 100},
-)
+LANDER: dict[str, Any] = {
+    "env": {"num_env": 16},
+    "agent": {"lr": Linear(1.5e-3, 0, 1_500_000), "gamma": 0.999, "gae_lambda": 0.95, "reward_scale": 0.02},
+    "train": {"rollout_steps": 8, "num_steps": 1_500_000, "until": 230, "eval_interval": 50_000, "eval_episodes": 100},
+}
 
 A2C = {
     "CartPole-v0": Settings(
         env={"num_env": 8},
         net={"hidden_sizes": (64, 64), "activation": "tanh"},
-        agent={"lr": Linear(3e-3, 0, 300_000), "gamma": 0.98, "gae_lambda": 0.9, "reward_scale": 0.1},
-        train={"rollout_steps": 8, "num_steps": 300_000, "until": 200, "eval_interval": 5000, "eval_episodes": 100},
+        agent={"lr": 2e-3, "gamma": 0.99},
+        train={"rollout_steps": 5, "num_steps": 200_000, "until": 200, "eval_interval": 2000, "eval_episodes": 100},
     ),
     "MountainCar-v0": Settings(
         env={"num_env": 16},
@@ -51,6 +47,6 @@ A2C = {
         agent={"lr": Linear(1e-3, 0, 400_000), "gamma": 0.99, "gae_lambda": 0.95, "reward_scale": 0.05},
         train={"rollout_steps": 16, "num_steps": 400_000, "until": 93.5, "eval_interval": 10_000, "eval_episodes": 100},
     ),
-    "LunarLander-v2": LANDER,
-    "LunarLanderContinuous-v2": LANDER,
+    "LunarLander-v2": Settings(net={"hidden_sizes": (64, 64)}, **LANDER),
+    "LunarLanderContinuous-v2": Settings(net={"hidden_sizes": (64, 64), "log_std": -0.5}, **LANDER),
 }
