@@ -1,8 +1,7 @@
 """Settings of A2C.
 
-All were found by hand, on seed 0, by evaluations on validation episodes. What mattered beside what matters to PPO: on the
-landers gamma 0.999; with 0.995 and less, hovering until the time is up is worth more than a crash, and none of a dozen
-settings got away from it.
+All were found by hand, on seed 0, by evaluations on validation episodes. What mattered beside what matters to PPO: on
+the landers gamma 0.999; with less, they mostly learn to hover until the time is up.
 """
 
 from typing import Any
