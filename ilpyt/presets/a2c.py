@@ -11,8 +11,8 @@ from ilpyt.utils.schedules import Linear
 
 LANDER: dict[str, Any] = {
     "env": {"num_env": 16},
-    "agent": {"lr": Linear(1.5e-3, 0, 1_500_000), "gamma": 0.999, "gae_lambda": 0.95, "reward_scale": 0.02},
-    "train": {"rollout_steps": 8, "num_steps": 1_500_000, "until": 230, "eval_interval": 50_000, "eval_episodes": 100},
+    "agent": {"lr": Linear(1.5e-3, 0, 2_500_000), "gamma": 0.999, "gae_lambda": 0.95, "reward_scale": 0.02},
+    "train": {"rollout_steps": 8, "num_steps": 2_000_000, "until": 225, "eval_interval": 50_000, "eval_episodes": 100},
 }
 
 A2C = {
