@@ -4,16 +4,8 @@ All were found by hand, on seed 0, by evaluations on validation episodes. What m
 the landers gamma 0.999; with less, they mostly learn to hover until the time is up.
 """
 
-from typing import Any
-
 from ilpyt.presets.settings import Settings
 from ilpyt.utils.schedules import Linear
-
-LANDER: dict[str, Any] = {
-    "env": {"num_env": 16},
-    "agent": {"lr": Linear(1.5e-3, 0, 2_500_000), "gamma": 0.999, "gae_lambda": 0.95, "reward_scale": 0.02},
-    "train": {"rollout_steps": 8, "num_steps": 2_000_000, "until": 225, "eval_interval": 50_000, "eval_episodes": 100},
-}
 
 A2C = {
     "CartPole-v0": Settings(
@@ -46,6 +38,22 @@ A2C = {
         agent={"lr": Linear(1e-3, 0, 400_000), "gamma": 0.99, "gae_lambda": 0.95, "reward_scale": 0.05},
         train={"rollout_steps": 16, "num_steps": 400_000, "until": 93.5, "eval_interval": 10_000, "eval_episodes": 100},
     ),
-    "LunarLander-v2": Settings(net={"hidden_sizes": (64, 64)}, **LANDER),
-    "LunarLanderContinuous-v2": Settings(net={"hidden_sizes": (64, 64), "log_std": -0.5}, **LANDER),
+    "LunarLander-v2": Settings(
+        env={"num_env": 16},
+        net={"hidden_sizes": (64, 64), "activation": "tanh"},
+        agent={
+            "lr": Linear(2e-3, 0, 1_500_000),
+            "gamma": 0.999,
+            "gae_lambda": 0.95,
+            "entropy_coeff": 0.01,
+            "reward_scale": 0.02,
+        },
+        train={"rollout_steps": 5, "num_steps": 1_500_000, "until": 215, "eval_interval": 25_000, "eval_episodes": 100},
+    ),
+    "LunarLanderContinuous-v2": Settings(
+        env={"num_env": 16},
+        net={"hidden_sizes": (64, 64), "log_std": -0.5},
+        agent={"lr": Linear(1.5e-3, 0, 2_500_000), "gamma": 0.999, "gae_lambda": 0.95, "reward_scale": 0.02},
+        train={"rollout_steps": 8, "num_steps": 2_000_000, "until": 225, "eval_interval": 50_000, "eval_episodes": 100},
+    ),
 }
