@@ -88,13 +88,14 @@ ZOO: dict[tuple[str, str], tuple[int, int, dict[str, Any]]] = {
 
 
 class StopAtThreshold(BaseCallback):
-    """Stops at an evaluation that reaches a threshold; keeps the time that evaluations took."""
+    """Stops at an evaluation that reaches a threshold, or after some time; keeps the time that evaluations took."""
 
-    def __init__(self, env_id: str, threshold: float, interval: int, episodes: int) -> None:
+    def __init__(self, env_id: str, threshold: float, interval: int, episodes: int, max_seconds: float) -> None:
         super().__init__()
         self.eval_env = make_vec_env(env_id, 1, seed=2_000_000)
         self.threshold, self.interval, self.episodes = threshold, interval, episodes
         self.due = interval
+        self.start, self.max_seconds = time.perf_counter(), max_seconds
         self.seconds = 0.0
         self.scores: list[tuple[int, float]] = []
 
@@ -106,7 +107,7 @@ class StopAtThreshold(BaseCallback):
         score, _ = evaluate_policy(self.model, self.eval_env, self.episodes, deterministic=True, warn=False)
         self.seconds += time.perf_counter() - start
         self.scores.append((self.num_timesteps, float(score)))
-        return score < self.threshold
+        return score < self.threshold and time.perf_counter() - self.start - self.seconds < self.max_seconds
 
 
 class Peer:
@@ -136,7 +137,7 @@ class Peer:
         num_envs, steps, kwargs = ZOO[algo, env_id.split("-")[0]]
         env = make_vec_env(env_id, num_envs, seed=seed)
         model = ALGORITHMS[algo]("MlpPolicy", env, device="cpu", seed=seed, **kwargs)
-        stop = StopAtThreshold(env_id, threshold, interval, episodes)
+        stop = StopAtThreshold(env_id, threshold, **stop_kwargs)
         start = time.perf_counter()
         model.learn(steps, callback=stop)
         seconds = time.perf_counter() - start - stop.seconds
