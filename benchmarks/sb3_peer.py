@@ -130,10 +130,8 @@ class Peer:
         self.model.learn(steps, reset_num_timesteps=before == 0)
         return {"seconds": time.perf_counter() - start, "steps": self.model.num_timesteps - before}
 
-    def solve(
-        self, algo: str, env_id: str, seed: int, threshold: float, interval: int, episodes: int
-    ) -> dict[str, Any]:
-        """Train with published hyper-parameters until an evaluation reaches the threshold."""
+    def solve(self, algo: str, env_id: str, seed: int, threshold: float, **stop_kwargs: Any) -> dict[str, Any]:
+        """Train with published hyper-parameters until an evaluation reaches the threshold, or for some time."""
         num_envs, steps, kwargs = ZOO[algo, env_id.split("-")[0]]
         env = make_vec_env(env_id, num_envs, seed=seed)
         model = ALGORITHMS[algo]("MlpPolicy", env, device="cpu", seed=seed, **kwargs)
