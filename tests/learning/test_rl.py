@@ -11,8 +11,15 @@ from tests.conftest import PAPER_ENV_IDS
 
 QUICK = [(PPO, "CartPole-v0"), (PPO, "MountainCarContinuous-v0"), (A2C, "MountainCarContinuous-v0")]
 CELLS = [(algo_class, env_id) for algo_class in (DQN, A2C, PPO) for env_id in PAPER_ENV_IDS]
-# Minutes each on a shared machine; the figures of all are in README.md.
-SLOW = [(DQN, "LunarLander-v2"), (DQN, "LunarLanderContinuous-v2"), (A2C, "LunarLander-v2")]
+# Five to ten minutes each on a shared machine, so not even among the long tests; README.md has the figures of all.
+SLOW = [
+    (DQN, "LunarLander-v2"),
+    (DQN, "LunarLanderContinuous-v2"),
+    (A2C, "LunarLander-v2"),
+    (A2C, "LunarLanderContinuous-v2"),
+]
+# The paper's PPO scores 249.72 on LunarLander, far over the threshold.
+GOALS = {(PPO, "LunarLander-v2"): 240}
 
 
 @pytest.mark.timeout(600)
@@ -27,4 +34,4 @@ def test_the_preset_solves(algo_class, env_id):
         agent = algo_class.make_agent(env, net=settings.net, **settings.agent)
         algo = algo_class(env=env, agent=agent, progress=False)
         algo.train(**settings.train)
-        assert np.mean(algo.test(100)) >= PAPER_ENVS[env_id].threshold
+        assert np.mean(algo.test(100)) >= GOALS.get((algo_class, env_id), PAPER_ENVS[env_id].threshold)
