@@ -235,8 +235,10 @@ class DQNAgent(RLAgent):
         self._owed = state["owed"]
 
     def _to(self, device: torch.device) -> None:
+        moves = device != self.device
         super()._to(device)
-        self._load_replay_memory(self.replay_memory.state_dict())
+        if moves:
+            self._load_replay_memory(self.replay_memory.state_dict())
 
     def _load_replay_memory(self, state: dict[str, Tensor]) -> None:
         self.replay_memory.load_state_dict({name: tensor.to(self.device) for name, tensor in state.items()})

@@ -250,6 +250,16 @@ def test_no_transition_goes_across_a_reset_or_a_resume():
         assert set(agent.replay_memory.sample(200, 1.0, 2).rewards.tolist()) == {1.0, 20.0}
 
 
+def test_moving_to_where_it_is_leaves_the_memory_alone():
+    """An algorithm moves its agent when it is made, also one that has learnt before."""
+    agent = make_agent(n_step=2, learning_starts=10**6)
+    agent.update(two_states(4, 2).replace(dones=torch.zeros(4, 2, dtype=torch.bool)))
+    states = agent.replay_memory._data["states"]
+    agent.to_cpu()
+    assert agent.replay_memory._data["states"] is states
+    assert not agent.replay_memory._data["dones"][:4].any()
+
+
 @pytest.mark.parametrize("n_step", [1, 3])
 def test_going_on_from_its_state_is_the_same_bit_for_bit(n_step):
     set_seed(0)
