@@ -3,11 +3,16 @@
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from ilpyt.presets import PAPER_ENVS
+import ilpyt
+from ilpyt.algos import BaseAlgorithm
+from ilpyt.presets import PAPER_ENVS, SETTINGS
+from ilpyt.runners import evaluate
+from ilpyt.utils.seed_utils import set_seed
 
 DEMOS = Path(__file__).parents[1] / "demos"
 
@@ -21,6 +26,33 @@ def parser(doc: str, env_id: str, save_path: str) -> argparse.ArgumentParser:
     flags.add_argument("--save-path", type=Path, default=Path(save_path), help="folder for weights, logs, results")
     flags.add_argument("--load-path", default="", help="test the weights in this folder instead of training")
     return flags
+
+
+def imitate(
+    algo_class: type[BaseAlgorithm], env_id: str, seed: int, save_path: Path, load_path: str, **learn_from: Any
+) -> dict[str, list[float]]:
+    """Train with the settings in `ilpyt.presets` (unless weights are loaded), and test.
+
+    Args:
+        algo_class: the algorithm.
+        learn_from: `expert_demos` or an `expert`, which `train` gets beside the settings.
+
+    Returns:
+        returns of the test episodes: the learner's, and the scripted expert's on the same episodes.
+    """
+    settings = SETTINGS[algo_class.__name__][env_id]
+    set_seed(seed)
+    env = ilpyt.envs.build_env(env_id=env_id, seed=seed, **{"num_env": 16, **settings.env})
+    agent = algo_class.make_agent(env, net=settings.net, **settings.agent)
+    algo = algo_class(agent=agent, env=env, save_path=save_path, load_path=load_path)
+    if not load_path:
+        algo.train(**settings.train, **learn_from)
+    returns = {
+        "learner": algo.test(num_episodes=100),
+        "expert": evaluate(PAPER_ENVS[env_id].expert(), env, num_episodes=100),
+    }
+    env.close()
+    return returns
 
 
 def run(args: argparse.Namespace, algo: str, example: Callable[[str, Path, str], dict[str, list[float]]]) -> None:

@@ -18,6 +18,8 @@ def policy_gradient_loss(log_probs: Tensor, advantages: Tensor) -> Tensor:
 class A2CAgent(ActorCriticAgent):
     """Learns once from each rollout, on-policy."""
 
+    rollout_steps = 8
+
     def initialize(
         self,
         actor: BaseNetwork,

@@ -166,6 +166,10 @@ class BaseAgent(abc.ABC):
                 part.load_state_dict(copy.deepcopy(state[kind][name]))  # optimizers would share its tensors
         self.updates = state["updates"]
 
+    def num_updates(self) -> int:
+        """Gradient updates made so far, of the agents it holds too."""
+        return self.updates + sum(agent.num_updates() for agent in self.agents.values())
+
     def num_parameters(self) -> int:
         """Number of weights, of the agents it holds too."""
         return sum(p.numel() for _, net in self.named_nets() for p in net.parameters())

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,8 @@ def td_loss(q_values: Tensor, actions: Tensor, targets: Tensor) -> Tensor:
 
 class DQNAgent(RLAgent):
     """Learns the value of each discrete action, off-policy, and acts on the best one."""
+
+    rollout_steps = 1
 
     def initialize(
         self,
@@ -194,9 +197,17 @@ class DQNAgent(RLAgent):
             "epsilon": self.epsilon,
         }
 
+    def relabel(self, reward: Callable[[Any], Tensor]) -> None:
+        """Give what is remembered the rewards that `reward` says it now has."""
+        self.replay_memory.relabel(lambda transitions: self.reward_scale * reward(transitions))
+
+    def sample(self) -> Transitions:
+        """What one gradient update learns from."""
+        return self.replay_memory.sample(self.batch_size, self.gamma, self.n_step)
+
     def _update_once(self) -> tuple[float, float]:
         """One gradient update, and one of the target network where it's due; the loss, and the mean of Q(s, .)."""
-        sample = self.replay_memory.sample(self.batch_size, self.gamma, self.n_step)
+        sample = self.sample()
         q_values = self.net(sample.states)
         loss = td_loss(q_values, sample.actions, self.targets(sample))
         value = self.optimize("net", loss, self.max_grad_norm)

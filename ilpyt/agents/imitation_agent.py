@@ -11,6 +11,8 @@ from ilpyt.nets.base_net import BaseNetwork
 from ilpyt.nets.distributions import Distribution
 from ilpyt.utils.flat_adam import FlatAdam
 
+CHUNK = 4096  # transitions of one forward pass without gradient
+
 
 class StateActions(NamedTuple):
     """States [B, *obs] and the expert's actions in them, [B] or [B, A]: all that supervised learning needs."""
@@ -58,10 +60,21 @@ class ImitationAgent(BaseAgent):
     @torch.inference_mode()
     def validate(self, batch: Any) -> dict[str, float]:
         """Loss, and error of the greedy policy (`Distribution.mode_error`), on a batch that isn't learnt from."""
-        policy = self.net.get_distribution(batch.states)
-        loss = behavioral_cloning_loss(policy, batch.actions)
-        return {"loss": loss.item(), "error": policy.mode_error(batch.actions).mean().item()}
+        loss = error = 0.0
+        for states, actions in zip(batch.states.split(CHUNK), batch.actions.split(CHUNK), strict=True):
+            policy, share = self.net.get_distribution(states), len(states) / len(batch.states)
+            loss += share * behavioral_cloning_loss(policy, actions).item()
+            error += share * policy.mode_error(actions).mean().item()
+        return {"validation_loss": loss, "validation_error": error}
 
     def update(self, batch: Any) -> dict[str, float]:
         """One gradient step on a batch with `states` [B, *obs] and the expert's `actions` [B, ...]."""
         return {"loss": self.optimize("net", self.loss(batch), self.max_grad_norm)}
+
+    def train_epoch(self, states: Tensor, actions: Tensor, batch_size: int) -> dict[str, float]:
+        """Update on minibatches of all states [M, *obs] and expert actions [M, ...], in random order; the mean loss."""
+        losses = [
+            self.update(StateActions(states[indices], actions[indices]))["loss"]
+            for indices in torch.randperm(len(states)).to(states.device).split(batch_size)
+        ]
+        return {"loss": sum(losses) / len(losses)}

@@ -47,6 +47,8 @@ class Samples(NamedTuple):
 class PPOAgent(ActorCriticAgent):
     """Learns from each rollout in several epochs of minibatches, without straying far from the policy that made it."""
 
+    rollout_steps = 128
+
     def initialize(
         self,
         actor: BaseNetwork,

@@ -2,7 +2,8 @@
 
 import abc
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -26,7 +27,10 @@ class RLAgent(BaseAgent):
 
     Attributes:
         env_steps: transitions learnt from so far, of all environments together; what schedules go by.
+        rollout_steps: env steps of each environment in a rollout, where nobody says otherwise.
     """
+
+    rollout_steps: ClassVar[int] = 128
 
     def set_up(
         self,
@@ -93,6 +97,13 @@ class RLAgent(BaseAgent):
             self.observe(batch.states.flatten(0, 1))
         self.env_steps += batch.rewards.numel()
         return {**metrics, "lr": lr}
+
+    def relabel(self, reward: Callable[[Any], Tensor]) -> None:
+        """Give the transitions that it remembers, if it does, the rewards [B] that `reward` says they now have.
+
+        Args:
+            reward: of B transitions, which have `states`, `actions` and `next_states`; unscaled.
+        """
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that going on from here needs."""

@@ -11,9 +11,8 @@ class A2C(RL):
     """`RL` with an `A2CAgent`; `A2C(env=env)` makes one."""
 
     agent_class = A2CAgent
-    rollout_steps = 8
 
     @classmethod
     def make_agent(cls, env: VecEnv, net: dict[str, Any] | None = None, **agent_kwargs: Any) -> A2CAgent:
-        """A policy and a critic that fit an environment; for the arguments see `RL.make_agent` and `A2CAgent`."""
+        """A policy and a critic that fit an environment; see `BaseAlgorithm.make_agent` and `A2CAgent`."""
         return A2CAgent(*actor_critic_nets(env, net), **agent_kwargs)

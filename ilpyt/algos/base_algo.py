@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -31,12 +31,14 @@ RUN_FILES = ("*_[0-9]*.pth", "progress.csv", "events.out.tfevents.*", "config.js
 
 
 class BaseAlgorithm(abc.ABC):
-    """An experiment. Extend it by `train`, and by `initialize` if it takes more than these arguments.
+    """An experiment. Extend it by `train`, by `steps_done`, and by `make_agent` where an agent can be left out.
 
     Everything it writes lies in `save_path`: weights `<net>_<step>.pth`, `progress.csv`, TensorBoard events,
     `config.json`, `test_results.npy`. If a former run lies there, its files are moved into a sub-folder `previous_1`,
     `previous_2`, ... when training begins.
     """
+
+    agent_class: ClassVar[type] = BaseAgent  # what it trains
 
     def __init__(self, **kwargs: Any) -> None:
         """Set up the experiment; the arguments are `initialize`'s."""
@@ -47,7 +49,7 @@ class BaseAlgorithm(abc.ABC):
     def initialize(
         self,
         env: VecEnv,
-        agent: BaseAgent,
+        agent: BaseAgent | None = None,
         save_path: str | Path = "logs",
         load_path: str | Path = "",
         use_gpu: bool = False,
@@ -58,7 +60,7 @@ class BaseAlgorithm(abc.ABC):
 
         Args:
             env: a vectorized environment, as `ilpyt.envs.build_env` makes it.
-            agent: what to train or test.
+            agent: what to train or test; None: an agent that `make_agent` makes.
             save_path: the folder for everything that is written; made if it isn't there.
             load_path: a folder with weights to start from.
             use_gpu: run networks on the GPU.
@@ -71,8 +73,12 @@ class BaseAlgorithm(abc.ABC):
         """
         if not isinstance(env, VecEnv):
             raise TypeError(f"env must be a vectorized environment, as build_env makes it, got {type(env).__name__}")
-        if not isinstance(agent, BaseAgent):
-            raise TypeError(f"agent must be an ilpyt agent, got {type(agent).__name__}")
+        if agent is None:
+            agent = self.make_agent(env)
+        if not isinstance(agent, self.agent_class):
+            raise TypeError(
+                f"{type(self).__name__} trains agents of class {self.agent_class.__name__}, not {type(agent).__name__}"
+            )
         if use_gpu and not torch.cuda.is_available():
             raise RuntimeError("use_gpu=True, but PyTorch finds no GPU; leave it out to run on the CPU")
         self.env = env
@@ -87,6 +93,17 @@ class BaseAlgorithm(abc.ABC):
             agent.load(load_path)
         _check_agent_fits(agent, env)
         self.runner = Runner(env, agent, use_gpu)
+
+    @classmethod
+    def make_agent(cls, env: VecEnv, net: dict[str, Any] | None = None, **agent_kwargs: Any) -> BaseAgent:
+        """An agent that fits an environment.
+
+        Args:
+            env: the vectorized environment.
+            net: keywords of `choose_net` for its policy.
+            agent_kwargs: keywords of the agent.
+        """
+        raise TypeError(f"{cls.__name__} needs an agent: {cls.__name__}(env=env, agent=...)")
 
     @abc.abstractmethod
     def train(self, *args: Any, **kwargs: Any) -> None:
@@ -245,7 +262,7 @@ def _check_agent_fits(agent: BaseAgent, env: VecEnv) -> None:
         with agent.test_mode(), torch.inference_mode():
             actions = agent.step(states)
             for name, net in agent.named_nets():  # noqa: B007 (the error says which)
-                if not net.takes_actions:
+                if not net.takes_actions and not net.takes_next_states:
                     net(states)
     except Exception as error:
         raise DataError(

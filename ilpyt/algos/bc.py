@@ -1,23 +1,30 @@
 """Behavioral cloning: imitation as supervised learning (Pomerleau 1989)."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from ilpyt.agents.imitation_agent import ImitationAgent, StateActions
+from ilpyt.agents.imitation_agent import ImitationAgent
 from ilpyt.algos.base_algo import BaseAlgorithm
 from ilpyt.algos.monitor import BestWeights
+from ilpyt.envs.vec_env import VecEnv
+from ilpyt.nets.base_net import BaseNetwork
+from ilpyt.nets.choose import choose_net
 from ilpyt.runners.experiences import Experiences
-
-CHUNK = 4096  # transitions of one forward pass over held-out data
 
 
 class BC(BaseAlgorithm):
     """Learns a policy from demonstrations alone: the environment is not stepped in training."""
 
     agent: ImitationAgent
+    agent_class = ImitationAgent
+
+    @classmethod
+    def make_agent(cls, env: VecEnv, net: dict[str, Any] | None = None, **agent_kwargs: Any) -> ImitationAgent:
+        """A policy that fits an environment; for the arguments see `BaseAlgorithm.make_agent` and `ImitationAgent`."""
+        return ImitationAgent(choose_net(env, **(net or {})), **agent_kwargs)
 
     def train(
         self,
@@ -55,8 +62,6 @@ class BC(BaseAlgorithm):
         for name, value in {**at_least_1, "save_interval": save_interval}.items():
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
-        if not isinstance(self.agent, ImitationAgent):
-            raise TypeError(f"BC trains an ImitationAgent, not a {type(self.agent).__name__}")
         if expert_demos is None:
             raise TypeError("train needs expert_demos: a demonstration file, or Experiences")
         demos = self.load_demos(expert_demos)
@@ -72,10 +77,10 @@ class BC(BaseAlgorithm):
         with self.training(num_epochs, "epoch", **config) as bar:
             try:
                 for epoch in bar.steps(range(1, num_epochs + 1)):
-                    metrics = self._train_epoch(train, batch_size)
+                    metrics = self.agent.train_epoch(train.states, train.actions, batch_size)
                     self.epochs += 1
                     if held_out is not None:
-                        metrics |= self._validate(held_out)
+                        metrics |= self.agent.validate(held_out)
                         stopping.step(epoch, metrics["validation_loss"])
                     self.log(self.epochs, metrics)
                     if epoch % save_interval == 0:
@@ -97,23 +102,26 @@ class BC(BaseAlgorithm):
         """Epochs, which the weights are numbered with."""
         return self.epochs
 
-    def _train_epoch(self, demos: Experiences, batch_size: int) -> dict[str, float]:
-        """One pass over the demonstrations in random order; the mean loss of its updates."""
-        total = 0.0
-        states, actions = demos.states, demos.actions
-        batches = torch.randperm(len(demos)).to(states.device).split(batch_size)
-        for indices in batches:
-            total += self.agent.update(StateActions(states[indices], actions[indices]))["loss"]
-        return {"loss": total / len(batches)}
 
-    def _validate(self, demos: Experiences) -> dict[str, float]:
-        """Mean loss and error over demonstrations that aren't learnt from."""
-        means = {"validation_loss": 0.0, "validation_error": 0.0}
-        for start in range(0, len(demos), CHUNK):
-            chunk = demos[start : start + CHUNK]
-            for name, value in self.agent.validate(chunk).items():
-                means[f"validation_{name}"] += value * len(chunk) / len(demos)
-        return means
+def clone(policy: BaseNetwork, demos: Experiences, num_epochs: int, batch_size: int = 256, lr: float = 1e-3) -> None:
+    """Behavioral cloning in short, for a policy that something else trains further.
+
+    Its standard deviations, if it has any, stay as they are: what it is trained by needs them to explore.
+
+    Args:
+        policy: the network, which takes over the weights at the end.
+        demos: what the expert did.
+        num_epochs: passes over all of it.
+        batch_size: transitions of one gradient update.
+        lr: learning rate (Adam).
+    """
+    agent = ImitationAgent(copy.deepcopy(policy), lr)  # an optimizer of its own needs weights of its own
+    if policy.action_type == "continuous":
+        agent.net.log_std.requires_grad_(False)
+    agent.observe(demos.states)
+    for _ in range(num_epochs):
+        agent.train_epoch(demos.states, demos.actions, batch_size)
+    policy.load_state_dict(agent.net.state_dict())
 
 
 class _EarlyStopping:

@@ -12,9 +12,8 @@ class DQN(RL):
     """`RL` with a `DQNAgent`; `DQN(env=env)` makes one."""
 
     agent_class = DQNAgent
-    rollout_steps = 1
 
     @classmethod
     def make_agent(cls, env: VecEnv, net: dict[str, Any] | None = None, **agent_kwargs: Any) -> DQNAgent:
-        """A network of action values that fits an environment; see `RL.make_agent` and `DQNAgent`."""
+        """A network of action values that fits an environment; see `BaseAlgorithm.make_agent` and `DQNAgent`."""
         return DQNAgent(choose_net(env, **(net or {})), **agent_kwargs)

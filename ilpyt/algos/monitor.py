@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ilpyt.agents.base_agent import BaseAgent
-from ilpyt.runners.experiences import Batch
+from ilpyt.runners.batch import Batch
 from ilpyt.runners.runner import evaluate
 from ilpyt.utils.seed_utils import VALIDATION_SEED
 
@@ -182,7 +182,7 @@ class Monitor:
             "episode/return": self._mean("return"),
             "episode/length": self._mean("length"),
             "episodes": float(self.runner.episodes),
-            "updates": float(self.algo.agent.updates),
+            "updates": float(self.algo.agent.num_updates()),
         }
         self.algo.log(self.runner.env_steps, {**episodes, **means})
 

@@ -11,9 +11,8 @@ class PPO(RL):
     """`RL` with a `PPOAgent`; `PPO(env=env)` makes one."""
 
     agent_class = PPOAgent
-    rollout_steps = 128
 
     @classmethod
     def make_agent(cls, env: VecEnv, net: dict[str, Any] | None = None, **agent_kwargs: Any) -> PPOAgent:
-        """A policy and a critic that fit an environment; for the arguments see `RL.make_agent` and `PPOAgent`."""
+        """A policy and a critic that fit an environment; see `BaseAlgorithm.make_agent` and `PPOAgent`."""
         return PPOAgent(*actor_critic_nets(env, net), **agent_kwargs)

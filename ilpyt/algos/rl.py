@@ -1,9 +1,7 @@
 """`RL`: reinforcement learning, the loop that DQN, A2C and PPO share."""
 
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-from ilpyt.agents.base_agent import BaseAgent
 from ilpyt.agents.rl_agent import RLAgent
 from ilpyt.algos.base_algo import BaseAlgorithm
 from ilpyt.algos.monitor import Monitor
@@ -19,40 +17,7 @@ class RL(BaseAlgorithm):
     """
 
     agent: RLAgent
-    agent_class: ClassVar[type] = RLAgent
-    rollout_steps: ClassVar[int] = 128  # env steps of each environment between updates, unless `train` says otherwise
-
-    def initialize(
-        self,
-        env: VecEnv,
-        agent: BaseAgent | None = None,
-        save_path: str | Path = "logs",
-        load_path: str | Path = "",
-        use_gpu: bool = False,
-        *,
-        progress: bool = True,
-    ) -> None:
-        """Take environment and agent; for the other parameters see `BaseAlgorithm.initialize`.
-
-        Args:
-            agent: what to train; None: an agent that `make_agent` makes.
-        """
-        if agent is None:
-            agent = self.make_agent(env)
-        if not isinstance(agent, self.agent_class):
-            raise TypeError(f"{type(self).__name__} trains {self.agent_class.__name__}s, not a {type(agent).__name__}")
-        super().initialize(env, agent, save_path, load_path, use_gpu, progress=progress)
-
-    @classmethod
-    def make_agent(cls, env: VecEnv, net: dict[str, Any] | None = None, **agent_kwargs: Any) -> RLAgent:
-        """An agent that fits an environment.
-
-        Args:
-            env: the vectorized environment.
-            net: keywords of `choose_net` for its networks.
-            agent_kwargs: keywords of the agent.
-        """
-        raise TypeError(f"{cls.__name__} needs an agent; DQN, A2C and PPO make one of their own")
+    agent_class = RLAgent
 
     def train(
         self,
@@ -67,7 +32,7 @@ class RL(BaseAlgorithm):
 
         Args:
             num_episodes: so many episodes have been finished, over all environments.
-            rollout_steps: env steps of each environment between updates; None: the algorithm's own.
+            rollout_steps: env steps of each environment between updates; None: the agent's own (`rollout_steps`).
             num_steps: so many env steps have been made, over all environments.
             until: the mean return of the last 100 training episodes, or with `eval_interval` that of an evaluation, has
                 reached this.
@@ -76,7 +41,7 @@ class RL(BaseAlgorithm):
         Raises:
             TrainingError: a loss, a gradient or a reward isn't finite; the last good weights are saved.
         """
-        rollout_steps = self.rollout_steps if rollout_steps is None else rollout_steps
+        rollout_steps = self.agent.rollout_steps if rollout_steps is None else rollout_steps
         monitor = Monitor(self, num_episodes, num_steps=num_steps, until=until, **monitor_kwargs)
         with monitor.training(rollout_steps=rollout_steps):
             while not monitor.is_over:

@@ -102,9 +102,9 @@ class VecEnv(abc.ABC):
         self._arrays = arrays
         self.observation_space = observation_space
         self.action_space = action_space
-        self._bounds: tuple[np.ndarray, np.ndarray] | None = None
+        self.action_bounds: tuple[np.ndarray, np.ndarray] | None = None
         if isinstance(action_space, spaces.Box):
-            self._bounds = (action_space.low.astype(np.float32), action_space.high.astype(np.float32))
+            self.action_bounds = (action_space.low.astype(np.float32), action_space.high.astype(np.float32))
 
     @property
     def type(self) -> str:
@@ -248,7 +248,11 @@ class VecEnv(abc.ABC):
 
     def clip_actions(self, actions: np.ndarray) -> np.ndarray:
         """What `step` makes of actions float [M, A]: clipped to the action space's bounds; int [M] stay as they are."""
-        return actions if self._bounds is None else np.clip(actions, *self._bounds, dtype=np.float32, casting="unsafe")
+        return (
+            actions
+            if self.action_bounds is None
+            else np.clip(actions, *self.action_bounds, dtype=np.float32, casting="unsafe")
+        )
 
     def find_invalid_action(self, actions: np.ndarray) -> int | None:
         """Row of the first action that this environment can't take as it is; None: it takes all of them.
@@ -256,7 +260,7 @@ class VecEnv(abc.ABC):
         Args:
             actions: int [M] or float [M, A].
         """
-        low, high = (0, self.num_actions - 1) if self._bounds is None else self._bounds
+        low, high = (0, self.num_actions - 1) if self.action_bounds is None else self.action_bounds
         valid = ((actions >= low) & (actions <= high)).reshape(len(actions), -1).all(axis=1)  # nan compares as False
         invalid = ~valid
         return int(np.argmax(invalid)) if invalid.any() else None
@@ -266,12 +270,12 @@ class VecEnv(abc.ABC):
         target = self._arrays.actions
         actions = np.asarray(actions)
         if actions.shape != target.shape:
-            what = "one whole number" if self._bounds is None else f"{self.num_actions} numbers"
+            what = "one whole number" if self.action_bounds is None else f"{self.num_actions} numbers"
             raise ValueError(
                 f"step got actions of shape {list(actions.shape)}, expected {list(target.shape)}: "
                 f"{what} for each of the {self.num_envs} environments"
             )
-        if self._bounds is not None:
+        if self.action_bounds is not None:
             if not np.isfinite(actions).all():
                 bad = int(np.argwhere(~np.isfinite(actions))[0, 0])
                 raise ValueError(f"the action for environment {bad} is {actions[bad]}; it must be finite")

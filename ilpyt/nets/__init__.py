@@ -3,6 +3,7 @@
 from ilpyt.nets.base_net import BaseNetwork, RunningNorm
 from ilpyt.nets.choose import choose_net
 from ilpyt.nets.distributions import Categorical, DiagonalNormal, Distribution
+from ilpyt.nets.features import FeatureMap
 from ilpyt.nets.net1d import Net1D
 from ilpyt.nets.net2d import Net2D
 
@@ -11,6 +12,7 @@ __all__ = [
     "Categorical",
     "DiagonalNormal",
     "Distribution",
+    "FeatureMap",
     "Net1D",
     "Net2D",
     "RunningNorm",

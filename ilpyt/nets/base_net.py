@@ -26,6 +26,7 @@ class BaseNetwork(nn.Module, abc.ABC):
     num_outputs: int
     noise_correlation: float = 0.0
     takes_actions: bool = False  # as a second input
+    takes_next_states: bool = False  # beside the states, in the last dimension
     _noise: Tensor | None = None  # of the last call of `get_action`
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -37,8 +38,34 @@ class BaseNetwork(nn.Module, abc.ABC):
         """Make the layers."""
 
     @abc.abstractmethod
+    def encode(self, x: Tensor, a: Tensor | None = None) -> list[Tensor]:
+        """Inputs as the layers take them, float32 [B, ...] each: states, and actions if the network takes any."""
+
+    @abc.abstractmethod
+    def decode(self, inputs: list[Tensor]) -> Tensor:
+        """Outputs [B, output_shape] for what `encode` gave."""
+
     def forward(self, x: Tensor, a: Tensor | None = None) -> Tensor:
         """Outputs [B, output_shape] for states `x` [B, *obs] and, where the network takes them, actions `a`."""
+        return self.decode(self.encode(x, a))
+
+    def encode_transitions(self, transitions: Any) -> list[Tensor]:
+        """What `encode` gives for as much as the network takes of B transitions.
+
+        Args:
+            transitions: has `states` [B, *obs], and `actions` and `next_states` if the network takes them.
+        """
+        return self.encode(self.states_of(transitions), transitions.actions if self.takes_actions else None)
+
+    def on_transitions(self, transitions: Any) -> Tensor:
+        """The value of each of B transitions, [B], for a network with one output; see `encode_transitions`."""
+        return self.decode(self.encode_transitions(transitions)).squeeze(-1)
+
+    def states_of(self, transitions: Any) -> Tensor:
+        """The states of transitions, [B, *obs], the next ones beside them (in the last dimension) if it takes any."""
+        if self.takes_next_states:
+            return torch.cat([transitions.states, transitions.next_states], dim=-1)
+        return transitions.states
 
     def set_head(
         self, action_type: str | None, num_outputs: int, log_std: float = 0.0, noise_correlation: float = 0.0
@@ -121,6 +148,12 @@ class BaseNetwork(nn.Module, abc.ABC):
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
 
+    def constrain_spectral_norm(self) -> None:
+        """Keep the largest singular value of each layer at 1 (Miyato et al. 2018), so that outputs can't be steep."""
+        for module in list(self.modules()):
+            if isinstance(module, nn.Linear | nn.Conv2d):
+                nn.utils.parametrizations.spectral_norm(module)
+
     def observe(self, states: Tensor) -> None:
         """Update the input's running statistics, if the network normalises its input, with states [B, *obs]."""
         for module in self.children():
@@ -178,6 +211,22 @@ class OneHot(nn.Module):
     def forward(self, actions: Tensor) -> Tensor:
         """Vectors with a 1 at each action."""
         return F.one_hot(actions.long(), self.num_actions).float()
+
+
+class Clip(nn.Module):
+    """Continuous actions float [B, A] as an environment with these bounds takes them."""
+
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, low: Any, high: Any) -> None:
+        super().__init__()
+        self.register_buffer("low", torch.as_tensor(low, dtype=torch.float32))
+        self.register_buffer("high", torch.as_tensor(high, dtype=torch.float32))
+
+    def forward(self, actions: Tensor) -> Tensor:
+        """The nearest actions within the bounds."""
+        return actions.clamp(self.low, self.high)
 
 
 def activation_layer(name: str) -> nn.Module:

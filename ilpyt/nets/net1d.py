@@ -46,12 +46,16 @@ class Net1D(BaseNetwork):
         self.layers = MLP([math.prod(input_shape) + action_size, *hidden_sizes, output_shape], activation)
         self.set_head(action_type, output_shape, log_std, noise_correlation)
 
-    def forward(self, x: Tensor, a: Tensor | None = None) -> Tensor:
-        """Outputs float32 [B, output_shape] for states float32 [B, *obs] and actions [B] or [B, A]."""
+    def encode(self, x: Tensor, a: Tensor | None = None) -> list[Tensor]:
+        """One vector [B, size] of states float32 [B, *obs], normalised, and actions [B] or [B, A]."""
         if self.normalizer is not None:
             x = self.normalizer(x)
         if x.dim() > 2:
             x = x.flatten(1)
         if self.action_encoder is not None:
             x = torch.cat([x, self.action_encoder(a)], dim=1)
-        return self.layers(x)
+        return [x]
+
+    def decode(self, inputs: list[Tensor]) -> Tensor:
+        """Outputs float32 [B, output_shape] for what `encode` gave."""
+        return self.layers(inputs[0])

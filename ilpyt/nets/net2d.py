@@ -45,10 +45,12 @@ class Net2D(BaseNetwork):
         self.layers = MLP([channels * height * width + action_size, *hidden_sizes, output_shape], activation)
         self.set_head(action_type, output_shape, log_std, noise_correlation)
 
-    def forward(self, x: Tensor, a: Tensor | None = None) -> Tensor:
-        """Outputs float32 [B, output_shape] for images uint8 [B, H, W, C] and actions [B] or [B, A]."""
+    def encode(self, x: Tensor, a: Tensor | None = None) -> list[Tensor]:
+        """Images float32 [B, C, H, W] in 0..1 of uint8 [B, H, W, C], and encoded actions [B, size] if it takes any."""
         x = x.permute(0, 3, 1, 2).float() / 255 if x.dtype == torch.uint8 else x.permute(0, 3, 1, 2)
-        features = self.convolutions(x)
-        if self.action_encoder is not None:
-            features = torch.cat([features, self.action_encoder(a)], dim=1)
-        return self.layers(features)
+        return [x] if self.action_encoder is None else [x, self.action_encoder(a)]
+
+    def decode(self, inputs: list[Tensor]) -> Tensor:
+        """Outputs float32 [B, output_shape] for what `encode` gave."""
+        images, *actions = inputs
+        return self.layers(torch.cat([self.convolutions(images), *actions], dim=1))

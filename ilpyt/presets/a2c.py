@@ -40,15 +40,15 @@ A2C = {
     ),
     "LunarLander-v2": Settings(
         env={"num_env": 16},
-        net={"hidden_sizes": (64, 64), "activation": "tanh"},
+        net={"hidden_sizes": (64, 64)},
         agent={
-            "lr": Linear(2e-3, 0, 1_500_000),
+            "lr": Linear(1.5e-3, 0, 2_500_000),
             "gamma": 0.999,
             "gae_lambda": 0.95,
             "entropy_coeff": 0.01,
             "reward_scale": 0.02,
         },
-        train={"rollout_steps": 5, "num_steps": 1_500_000, "until": 215, "eval_interval": 25_000, "eval_episodes": 100},
+        train={"rollout_steps": 8, "num_steps": 2_500_000, "until": 230, "eval_interval": 25_000, "eval_episodes": 100},
     ),
     "LunarLanderContinuous-v2": Settings(
         env={"num_env": 16},

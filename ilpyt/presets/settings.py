@@ -10,9 +10,9 @@ class Settings:
 
     Attributes:
         env: of `build_env`.
-        net: of `choose_net`.
-        agent: of the agent.
-        train: of the algorithm's `train`.
+        net: of `choose_net`, for the networks of the agent that acts.
+        agent: of the algorithm's `make_agent`.
+        train: of the algorithm's `train`; demonstrations and experts are left to say.
     """
 
     env: dict[str, Any] = field(default_factory=dict)

@@ -1,10 +1,8 @@
-"""What a runner hands back: `Batch`, a rollout, and `Experiences`, whole episodes.
+"""`Experiences`: whole episodes, and what a demonstration file holds.
 
-Both check themselves when they are made; after that nobody asks again.
+They check themselves when they are made; after that nobody asks again.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,85 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ilpyt.runners.batch import Batch
 from ilpyt.utils.demos import FIELDS, read_demos, write_demos
 from ilpyt.utils.errors import DataError
 
 if TYPE_CHECKING:
     from ilpyt.envs import VecEnv
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Transitions, time-major: T steps of N environments, or M of them in one row after `flatten`.
-
-    Leading dimensions are [T, N], or [M].
-
-    Attributes:
-        states: [.., *obs], float32; uint8 for images.
-        actions: int64 [..] or float32 [.., A], as the agent chose them (not clipped).
-        rewards: float32 [..].
-        dones: bool [..]; the episode ended here, for whatever reason.
-        terminated: bool [..]; it ended in a terminal state, whose value is 0.
-        next_states: [.., *obs]; the true successors, also where an episode ended.
-        infos: the episodes that ended in these steps: dicts of `env` (index), `return` (sum of rewards), `length`
-            (steps).
-    """
-
-    states: Tensor
-    actions: Tensor
-    rewards: Tensor
-    dones: Tensor
-    terminated: Tensor
-    next_states: Tensor
-    infos: list[dict[str, Any]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        lead = tuple(self.rewards.shape)
-        for name, tensor in self.tensors().items():
-            if tuple(tensor.shape[: len(lead)]) != lead:
-                raise DataError(f"{name} has shape {list(tensor.shape)}, but rewards have {list(lead)}")
-        for name in ("dones", "terminated"):
-            flags = getattr(self, name)
-            if flags.shape != self.rewards.shape or flags.dtype != torch.bool:
-                raise DataError(f"{name} must be bool {list(lead)}, got {flags.dtype} {list(flags.shape)}")
-        if self.next_states.shape != self.states.shape:
-            raise DataError(
-                f"next_states have shape {list(self.next_states.shape)}, but states have {list(self.states.shape)}"
-            )
-
-    def __getitem__(self, name: str) -> Any:
-        """A field by name."""
-        if name not in {f.name for f in fields(self)}:
-            raise KeyError(name)
-        return getattr(self, name)
-
-    def __len__(self) -> int:
-        """Size of the first dimension."""
-        return len(self.rewards)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """The fields that are tensors, by name."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "infos"}
-
-    def replace(self, **changes: Any) -> "Batch":
-        """A copy with other values for some fields."""
-        return replace(self, **changes)
-
-    def to(self, device: torch.device | str) -> "Batch":
-        """The batch on a device."""
-        return self.replace(**{name: t.to(device) for name, t in self.tensors().items()})
-
-    def flatten(self) -> "Batch":
-        """Time and environments in one dimension: [T, N, ...] to [T * N, ...]."""
-        lead = self.rewards.dim()
-        return self.replace(**{name: t.flatten(0, lead - 1) for name, t in self.tensors().items()})
-
-    def minibatches(self, size: int, generator: torch.Generator | None = None) -> Iterator["Batch"]:
-        """Flat batches of `size` transitions (the last may be smaller) that cover all of them once, in random order."""
-        flat = self.flatten().replace(infos=[])
-        for indices in torch.randperm(len(flat), generator=generator).split(size):
-            indices = indices.to(flat.rewards.device)
-            yield flat.replace(**{name: t[indices] for name, t in flat.tensors().items()})
 
 
 class Experiences:
@@ -216,6 +141,30 @@ class Experiences:
         n = min(max(1, round(fraction * len(bounds))), len(bounds) - 1)
         second, first = (torch.cat([torch.arange(*bounds[i]) for i in sorted(part)]) for part in (order[:n], order[n:]))
         return self[first], self[second]
+
+    def to_batch(self) -> Batch:
+        """The transitions whose successor is known, end to end as if one environment had made them: [M', 1, ...].
+
+        Where an episode was cut off, its last transition is left out, since no file holds the state after it. Where it
+        ended by itself, `next_states` repeats the state: a terminal state's value is 0, whatever it looks like.
+        """
+        ends = self.dones.clone()
+        ends[-1] = True
+        terminated = self.dones & ~self.truncated
+        kept = ~ends | terminated
+        following = torch.where(ends, torch.arange(len(self)), torch.arange(len(self)) + 1).to(ends.device)
+        cut = torch.zeros_like(ends)
+        cut[:-1] = ~kept[1:]  # the transition before one that is left out is the last of its episode
+        fields = {
+            "states": self.states,
+            "actions": self.actions,
+            "rewards": self.rewards,
+            "dones": ends | cut,
+            "terminated": terminated,
+            "next_states": self.states[following],
+        }
+        columns: dict[str, Any] = {name: tensor[kept][:, None] for name, tensor in fields.items()}
+        return Batch(**columns)
 
     def get_episode_rewards(self) -> list[float]:
         """The return (undiscounted sum of rewards) of every episode."""

@@ -5,12 +5,14 @@ is kept back but those states and the returns of the episodes that are under way
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from ilpyt.runners.experiences import Batch, Experiences
+from ilpyt.runners.batch import Batch
+from ilpyt.runners.experiences import Experiences
 from ilpyt.utils.demos import FIELDS
 from ilpyt.utils.seed_utils import TEST_SEED, preserved_random_state
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from ilpyt.agents import BaseAgent
     from ilpyt.envs import VecEnv
 
-__all__ = ["Batch", "Experiences", "Runner", "evaluate"]
+__all__ = ["Batch", "Experiences", "Runner", "evaluate", "play"]
 
 
 class Runner:
@@ -98,6 +100,29 @@ class Runner:
         fields["actions"] = self.env.clip_actions(fields["actions"])
         return Experiences(**fields, metadata=dict(self.env.description))
 
+    def generate_trajectories(self, num_episodes: int) -> Batch:
+        """Play whole episodes as `generate_episodes` does, for an agent to learn from.
+
+        Args:
+            num_episodes: number of episodes.
+
+        Returns:
+            a batch [M, 1, ...] of the episodes end to end, as if one environment had played them.
+        """
+        steps: list[list[tuple]] = [[] for _ in range(num_episodes)]
+        episodes: list[dict[str, Any]] = []
+        for k, i, (states, actions, rewards, dones, infos) in self._episodes(num_episodes, None):
+            row = (states[i], actions[i], rewards[i], dones[i], infos["terminated"][i], infos["final_states"][i])
+            steps[k].append(row)
+        columns = zip(*(step for episode in steps for step in episode), strict=True)
+        fields = zip(Batch.FIELDS, columns, strict=True)
+        tensors = {name: torch.from_numpy(np.stack(column))[:, None] for name, column in fields}
+        for episode in steps:
+            total = float(sum(reward for _, _, reward, *_ in episode))
+            episodes.append({"env": 0, "return": total, "length": len(episode)})
+        batch = Batch(**tensors, infos=episodes)
+        return batch if self.device.type == "cpu" else batch.to(self.device)
+
     def evaluate(self, num_episodes: int, seed: int | Sequence[Sequence[int]] | None = None) -> list[float]:
         """Play as `generate_episodes` does, and keep the returns (undiscounted sums of rewards) only."""
         returns = [0.0] * num_episodes
@@ -173,13 +198,30 @@ def evaluate(
     Returns:
         The undiscounted return of each episode.
     """
+    with _evaluation_runner(agent, env, num_episodes, seed, use_gpu) as (runner, seeds):
+        return runner.evaluate(num_episodes, seeds)
+
+
+def play(
+    agent: "BaseAgent", env: "VecEnv", num_episodes: int = 100, *, seed: int = TEST_SEED, use_gpu: bool = False
+) -> Experiences:
+    """The episodes whose returns `evaluate` gives."""
+    with _evaluation_runner(agent, env, num_episodes, seed, use_gpu) as (runner, seeds):
+        return runner.generate_episodes(num_episodes, seeds)
+
+
+@contextmanager
+def _evaluation_runner(
+    agent: "BaseAgent", env: "VecEnv", num_episodes: int, seed: int, use_gpu: bool
+) -> Iterator[tuple[Runner, list[list[int]]]]:
+    """A runner on fresh environments, with the agent in test mode, and the seeds of their episodes."""
     if num_episodes < 1:
         raise ValueError(f"num_episodes must be at least 1, got {num_episodes}")
     n = min(num_episodes, EVALUATION_ENVS)
     env_fns = [env.env_fns[i % env.num_envs] for i in range(n)]
     seeds = [[seed + k for k in range(i, num_episodes, n)] for i in range(n)]
     with preserved_random_state(), agent.test_mode(), type(env)(env_fns) as own:
-        return Runner(own, agent, use_gpu).evaluate(num_episodes, seeds)
+        yield Runner(own, agent, use_gpu), seeds
 
 
 EVALUATION_ENVS = 25  # environments of an evaluation; a constant, so that results depend on nothing else

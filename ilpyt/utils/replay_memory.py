@@ -1,9 +1,12 @@
 """`ReplayMemory`: the latest transitions, to learn from more than once (Lin 1992; Mnih et al. 2015)."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+CHUNK = 4096  # transitions that are relabelled at once
 
 
 class Transitions(NamedTuple):
@@ -112,6 +115,14 @@ class ReplayMemory:
         else:
             discounts = gamma * ~flat["terminated"][last]
         return Transitions(flat["states"][start], flat["actions"][start], rewards, flat["next_states"][last], discounts)
+
+    def relabel(self, reward: Callable[[Any], Tensor]) -> None:
+        """Replace all rewards, by what `reward` gives, [B], for B transitions (`states`, `actions`, `next_states`)."""
+        filled = self.size * self._data["rewards"].shape[1] if self._data else 0  # the ring fills from its first row
+        for start in range(0, filled, CHUNK):
+            rows = slice(start, min(start + CHUNK, filled))
+            part = {name: flat[rows] for name, flat in self._flat.items()}
+            self._flat["rewards"][rows] = reward(_Rollout(**part))
 
     def state_dict(self) -> dict[str, Any]:
         """What it holds, oldest first."""

@@ -23,6 +23,21 @@ class Linear:
         return self.start + (self.end - self.start) * min(step / self.steps, 1.0)
 
 
+@dataclass(frozen=True)
+class Exponential:
+    """`rate` to the power of the step: 1 at first."""
+
+    rate: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rate <= 1:
+            raise ValueError(f"the rate of an exponential schedule must be in 0..1, got {self.rate}")
+
+    def __call__(self, step: int) -> float:
+        """The value at a step."""
+        return self.rate**step
+
+
 def as_schedule(value: "float | Schedule") -> Schedule:
     """A schedule as it is; a number as one that never changes."""
     if callable(value):

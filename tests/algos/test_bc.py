@@ -98,8 +98,8 @@ def test_early_stopping_restores_the_weights_that_were_best_on_held_out_episodes
     assert best < len(losses) - 1
     assert len(losses) == best + 1 + 20
     metrics = algo.agent.validate(held_out[0][1])
-    assert metrics["loss"] == pytest.approx(min(losses), rel=1e-4)
-    assert metrics["error"] == pytest.approx(column("validation_error")[best], abs=1e-6)
+    assert metrics["validation_loss"] == pytest.approx(min(losses), rel=1e-4)
+    assert metrics["validation_error"] == pytest.approx(column("validation_error")[best], abs=1e-6)
     assert column("loss")[-1] < column("loss")[best] - 0.01  # the training loss went on falling: it is no guide
     assert algo.agent.optimizers["net"].param_groups[0]["lr"] == 0.01
 
@@ -197,7 +197,7 @@ def test_the_learning_rate_falls_while_the_policy_doesnt_become_better(noisy_cho
     losses = iter([1.0, 0.9, 0.8, *[3.0] * 12])
     rates = []
     original = ImitationAgent.update
-    monkeypatch.setattr(BC, "_validate", lambda *_: {"validation_loss": next(losses)})
+    monkeypatch.setattr(ImitationAgent, "validate", lambda *_: {"validation_loss": next(losses)})
     monkeypatch.setattr(
         ImitationAgent,
         "update",
@@ -207,14 +207,13 @@ def test_the_learning_rate_falls_while_the_policy_doesnt_become_better(noisy_cho
     assert rates == pytest.approx([1.0] * 7 + [0.2] * 4 + [0.04])  # the best was epoch 3
 
 
-def test_bc_trains_imitation_agents_only(noisy_choices):
+def test_bc_trains_imitation_agents_only():
     class Other(ImitationAgent.__base__):
         initialize = update = lambda self, *_: None
         step = lambda self, state: np.zeros(len(state), int)  # noqa: E731
 
-    algo = BC(agent=Other(), env=build(3, spaces.Discrete(2)), progress=False)
-    with pytest.raises(TypeError, match="BC trains an ImitationAgent, not a Other"):
-        algo.train(1, 32, noisy_choices)
+    with pytest.raises(TypeError, match="BC trains agents of class ImitationAgent, not Other"):
+        BC(agent=Other(), env=build(3, spaces.Discrete(2)), progress=False)
 
 
 def test_bad_demonstrations_are_refused_before_anything_is_written(noisy_choices, tmp_path):

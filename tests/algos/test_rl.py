@@ -193,7 +193,7 @@ def test_an_agent_that_does_not_fit_is_refused():
     more = counters(action_space=spaces.Discrete(7))
     with pytest.raises(DataError, match="policy of 3 outputs, but Counter has 7 actions"):
         DQN(env=more, agent=DQNAgent(narrow))
-    with pytest.raises(TypeError, match="DQN trains DQNAgents, not a PPOAgent"):
+    with pytest.raises(TypeError, match="DQN trains agents of class DQNAgent, not PPOAgent"):
         DQN(env=env, agent=PPOAgent(narrow, critic))
     with pytest.raises(TypeError, match="RL needs an agent"):
         RL(env=env)

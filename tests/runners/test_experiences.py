@@ -398,3 +398,17 @@ def test_the_bundled_demonstrations_are_100_successes(env_id):
     assert abs(np.mean(returns) - mean) < max(0.05, 0.5 * std)
     card = (path.parent / "README.md").read_text()
     assert f"{np.mean(returns):.2f} +/- {np.std(returns):.2f}" in card
+
+
+def test_to_batch_keeps_what_has_a_known_successor():
+    """Three episodes: ended by itself, cut off, and unfinished."""
+    states = np.arange(8.0)[:, None]
+    dones = [False, False, True, False, False, True, False, False]
+    truncated = [False] * 5 + [True, False, False]
+    batch = Experiences(states, np.arange(8), np.ones(8), dones, truncated).to_batch()
+    assert batch.states.shape == (6, 1, 1)
+    assert batch.states.flatten().tolist() == [0, 1, 2, 3, 4, 6]
+    assert batch.next_states.flatten().tolist() == [1, 2, 2, 4, 5, 7]
+    assert batch.terminated.flatten().tolist() == [False, False, True, False, False, False]
+    assert batch.dones.flatten().tolist() == [False, False, True, False, True, True]
+    assert batch.actions.flatten().tolist() == [0, 1, 2, 3, 4, 6]

@@ -8,7 +8,7 @@ import ilpyt
 from ilpyt.agents import BaseAgent, CartPoleHeuristicAgent, ImitationAgent
 from ilpyt.envs import DummyVecEnv
 from ilpyt.nets import choose_net
-from ilpyt.runners import Runner, evaluate
+from ilpyt.runners import Runner, evaluate, play
 from tests.counter import Counter
 
 
@@ -169,3 +169,23 @@ def test_evaluation_leaves_everything_as_it_was():
 def test_the_expert_solves_cartpole():
     with ilpyt.envs.build_env("CartPole-v0", num_env=1) as env:
         assert evaluate(CartPoleHeuristicAgent(), env, 20) == [200.0] * 20
+
+
+@pytest.mark.parametrize("truncates", [False, True])
+def test_trajectories_are_whole_episodes_end_to_end_with_their_true_successors(truncates):
+    runner = Runner(counters(2, 3, truncates=truncates), Constant(1))
+    batch = runner.generate_trajectories(3)  # two of the first environment, one of the second
+    assert batch.states.shape == (7, 1, 2)
+    assert batch.states[:, 0].tolist() == [[0, 0], [0, 1], [0, 0], [0, 1], [0, 2], [1, 0], [1, 1]]
+    assert batch.next_states[:, 0].tolist() == [[0, 1], [0, 2], [0, 1], [0, 2], [0, 3], [1, 1], [1, 2]]
+    assert batch.dones[:, 0].tolist() == [False, True, False, False, True, False, True]
+    assert torch.equal(batch.terminated, batch.dones & (not truncates))
+    assert [(info["return"], info["length"]) for info in batch.infos] == [(2, 2), (3, 3), (2, 2)]
+
+
+def test_play_gives_the_episodes_that_evaluate_scores():
+    env = ilpyt.envs.build_env("CartPole-v0", num_env=3)
+    agent = CartPoleHeuristicAgent()
+    episodes = play(agent, env, 7, seed=5)
+    assert episodes.get_episode_rewards() == evaluate(agent, env, 7, seed=5)
+    assert torch.equal(episodes.actions, agent.act(episodes.states))

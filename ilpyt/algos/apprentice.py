@@ -1,0 +1,308 @@
+"""Apprenticeship learning via inverse reinforcement learning (Abbeel & Ng 2004)."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ilpyt.agents.mixture_agent import PolicyMixture
+from ilpyt.agents.rl_agent import RLAgent
+from ilpyt.algos.base_algo import BaseAlgorithm
+from ilpyt.algos.ppo import PPO
+from ilpyt.nets.features import FeatureMap
+from ilpyt.runners.experiences import Experiences
+from ilpyt.runners.runner import play
+from ilpyt.utils.seed_utils import VALIDATION_SEED
+
+Features = Callable[[Tensor, Tensor], Tensor]
+
+
+def feature_expectations(episodes: Experiences, features: Features, gamma: float) -> np.ndarray:
+    """mu: mean over episodes of sum_t gamma^t phi(s_t, a_t) (Abbeel & Ng 2004, section 2), float64 [K]."""
+    with torch.no_grad():
+        phi = features(episodes.states, episodes.actions).double()
+    steps = torch.cat([torch.arange(end - start) for start, end in episodes.bounds()]).to(phi.device)
+    return ((gamma ** steps.double()) @ phi / len(episodes.bounds())).cpu().numpy()
+
+
+def project(expert: np.ndarray, point: np.ndarray, policy: np.ndarray) -> np.ndarray:
+    """The point closest to the expert between one (mu bar) and a policy's (Abbeel & Ng 2004, section 3.1), [K].
+
+    The paper takes the closest point on the *line* through both. Here it never leaves the segment, so that it remains
+    what some mixture of the policies does; with policies that are optimal for their rewards it wouldn't anyway.
+    """
+    direction = policy - point
+    length = direction @ direction
+    if length == 0:
+        return point
+    share = np.clip(direction @ (expert - point) / length, 0.0, 1.0)
+    return point + share * direction
+
+
+def closest_mixture(expert: np.ndarray, policies: np.ndarray) -> np.ndarray:
+    """Probabilities [P] whose mixture of policies [P, K] comes closest to the expert [K] (Abbeel & Ng 2004, section 3).
+
+    min |expert - lambda . policies| for lambda >= 0 that sum to 1, by the method of Wolfe 1976, "Finding the nearest
+    point in a polytope". Its residual is also the solution of the max-margin problem (ibid., eq. 11), whose dual it is.
+    """
+    offsets = policies - expert
+    chosen = [int(np.argmin((offsets**2).sum(1)))]
+    shares = np.ones(1)
+    tolerance = 1e-12 * max(1.0, float((offsets**2).sum(1).max()))
+    while True:
+        residual = shares @ offsets[chosen]
+        nearest = int(np.argmin(offsets @ residual))
+        if nearest in chosen or offsets[nearest] @ residual > residual @ residual - tolerance:
+            break
+        chosen, shares = [*chosen, nearest], np.append(shares, 0.0)
+        while True:
+            target = _closest_in_affine_hull(offsets[chosen])
+            if (target > 0).all():
+                shares = target
+                break
+            leaving = target <= 0  # go as far towards it as all shares stay positive, and drop those that reach 0
+            step = np.min(shares[leaving] / np.maximum(shares[leaving] - target[leaving], 1e-300))
+            shares = shares + min(step, 1.0) * (target - shares)
+            kept = shares > 1e-14
+            chosen, shares = [c for c, keep in zip(chosen, kept, strict=True) if keep], shares[kept]
+            shares = shares / shares.sum()
+    mixture = np.zeros(len(policies))
+    mixture[chosen] = shares
+    return mixture
+
+
+def _closest_in_affine_hull(points: np.ndarray) -> np.ndarray:
+    """Weights that sum to 1, of any sign, whose combination of points [P, K] is closest to the origin."""
+    n = len(points)
+    system = np.zeros((n + 1, n + 1))
+    system[:n, :n], system[n, :n], system[:n, n] = points @ points.T, 1.0, 1.0
+    return np.linalg.lstsq(system, np.append(np.zeros(n), 1.0), rcond=None)[0][:n]
+
+
+class FeatureMatching:
+    """Finds rewards by which the expert is better than all policies so far.
+
+    Attributes:
+        policies: the feature expectations of the policies so far, float64 [K] each.
+        point: those of the mixture of them that the expert is compared with.
+    """
+
+    def __init__(self, expert: np.ndarray, method: str = "projection") -> None:
+        """Begin without a policy.
+
+        Args:
+            expert: its feature expectations, [K].
+            method: 'projection' (section 3.1) or 'max-margin' (section 3).
+        """
+        if method not in ("projection", "max-margin"):
+            raise ValueError(f"method must be 'projection' or 'max-margin', got {method!r}")
+        self.expert = expert
+        self.method = method
+        self.policies: list[np.ndarray] = []
+        self.point = np.full_like(expert, np.nan)
+
+    def add(self, policy: np.ndarray) -> None:
+        """Take in the feature expectations of a policy, [K]."""
+        self.policies.append(policy)
+        if len(self.policies) == 1:
+            self.point = policy
+        elif self.method == "projection":
+            self.point = project(self.expert, self.point, policy)
+        else:
+            self.point = self.mixture() @ np.stack(self.policies)
+
+    @property
+    def margin(self) -> float:
+        """t: by how much the expert is better than the mixture, by the reward that shows it most."""
+        return float(np.linalg.norm(self.expert - self.point))
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Those of the reward w . phi, of length 1; 0 where the margin is 0."""
+        return (self.expert - self.point) / (self.margin or 1.0)
+
+    def distances(self) -> np.ndarray:
+        """How far each policy is from the expert, [P]."""
+        return np.linalg.norm(np.stack(self.policies) - self.expert, axis=1)
+
+    def mixture(self) -> np.ndarray:
+        """Probabilities of the policies in the mixture that comes closest to the expert, [P]."""
+        return closest_mixture(self.expert, np.stack(self.policies))
+
+
+class AppL(BaseAlgorithm):
+    """Learns policies for one reward after another, each of which says what the expert does and those before don't.
+
+    If the expert's reward is linear in the features, a mixture of policies with its feature expectations is as good as
+    the expert (Abbeel & Ng 2004, theorem 1).
+
+    Attributes:
+        matching: the feature expectations and the margin, after `train`.
+        mixture: an agent that plays the paper's mixture of the policies, after `train`. It isn't saved.
+    """
+
+    agent: RLAgent
+    agent_class = RLAgent
+    matching: FeatureMatching
+    mixture: PolicyMixture
+
+    make_agent = PPO.make_agent
+    _tests_mixture = False
+
+    def train(
+        self,
+        num_episodes: int = 20,
+        epsilon: float = 1e-3,
+        gamma: float | None = None,
+        batch_size: int | None = None,
+        num_train: int = 10,
+        expert_demos: str | Path | Experiences | None = None,
+        *,
+        features: Features | dict[str, Any] | None = None,
+        method: str = "max-margin",
+        warm_start: bool = True,
+        select: str = "best",
+        until: float | None = None,
+        evaluation_episodes: int = 50,
+    ) -> None:
+        """Iterate: find a reward, learn a policy for it, compare what it does with what the expert does.
+
+        The environment's rewards are logged. They decide nothing but what `until` is asked to: when to stop.
+
+        Args:
+            num_episodes: iterations, that is policies, at most.
+            epsilon: stop when the margin is at most this.
+            gamma: discount of feature expectations and of the learner, which must be the same; None: the learner's.
+            batch_size: env steps of each environment between updates of the learner; None: its own `rollout_steps`.
+            num_train: rollouts, each with an update, that the learner gets for each reward.
+            expert_demos: a demonstration file, or `Experiences`; there is no default.
+            features: phi: a function from states [B, *obs] and actions [B] or [B, A] to float [B, K]; or keywords of
+                `FeatureMap`, whose defaults are random Fourier features. One that has `observe` is shown the expert's
+                states first.
+            method: how rewards are found: 'max-margin' (section 3), or 'projection' (section 3.1), which is simpler and
+                needs more policies.
+            warm_start: go on from the last policy for a new reward; False: from the weights of the beginning.
+            select: what `test` plays: 'best', the policy closest to the expert, or with `until` the one that reached
+                it, which is what the agent is and what is saved in either case; or 'mixture', see `mixture`.
+            until: stop when a policy's mean return in its evaluation reaches this.
+            evaluation_episodes: greedy episodes that a policy's feature expectations are estimated from; always with
+                the same seeds, which are not those of `test`.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            DataError: the demonstrations are broken, or of another environment.
+            TrainingError: a loss, a gradient or a reward isn't finite; the last good weights are saved.
+        """
+        if expert_demos is None:
+            raise TypeError("train needs expert_demos: a demonstration file, or Experiences")
+        rollout_steps = self.agent.rollout_steps if batch_size is None else batch_size
+        counts = {"num_episodes": num_episodes, "num_train": num_train, "batch_size": rollout_steps}
+        for name, value in {**counts, "evaluation_episodes": evaluation_episodes}.items():
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        if epsilon < 0:
+            raise ValueError(f"epsilon must be at least 0, got {epsilon}")
+        if select not in ("best", "mixture"):
+            raise ValueError(f"select must be 'best' or 'mixture', got {select!r}")
+        if gamma not in (None, self.agent.gamma):
+            raise ValueError(f"gamma is {gamma}, the agent's is {self.agent.gamma}; they must be the same")
+        demos = self.load_demos(expert_demos)
+        phi = features if callable(features) else FeatureMap(self.env, **(features or {})).to(self.agent.device)
+        if hasattr(phi, "observe"):
+            phi.observe(demos.states)
+
+        self.matching = FeatureMatching(feature_expectations(demos, phi, self.agent.gamma), method)
+        self._policies: list[dict[str, Any]] = []
+        initial = None if warm_start else copy.deepcopy(self.agent.state_dict())
+        config: dict[str, Any] = {**counts, "epsilon": epsilon, "method": method, "select": select, "until": until}
+        config |= {"warm_start": warm_start, "features": phi, "expert_demos": expert_demos}
+        has_reached = False
+        with self.training(num_episodes, "iteration", **config) as bar:
+            try:
+                self._evaluate(phi, evaluation_episodes)  # line 1: some policy, and its feature expectations
+                for _ in bar.steps(range(num_episodes)):
+                    reward = self._reward(phi)
+                    if initial is not None:
+                        self.agent.load_state_dict(initial)
+                    self.agent.relabel(reward)
+                    for _ in range(num_train):
+                        batch = self.runner.generate_batch(rollout_steps)
+                        rewards = reward(batch.flatten()).view_as(batch.rewards)
+                        metrics = self.agent.update(batch.replace(rewards=rewards))
+                    score = self._evaluate(phi, evaluation_episodes)
+                    has_reached = until is not None and score >= until
+                    self.log(self.steps_done, {**metrics, **self._diagnose(score, rewards)})
+                    if has_reached or self.matching.margin <= epsilon:
+                        break
+            finally:
+                self._select(has_reached)
+                self._tests_mixture = select == "mixture"
+        why, iterations = "Reached the goal" if has_reached else "Ended", len(self._policies) - 1
+        self.say(f"{why} after {iterations} iterations, margin {self.matching.margin:.4g}; kept no. {self._best}.")
+
+    def test(self, num_episodes: int = 100) -> list[float]:
+        """Play test episodes; see `BaseAlgorithm.test`, and `select`."""
+        agent = self.agent
+        self.agent = self.mixture if self._tests_mixture else agent  # type: ignore[assignment]
+        try:
+            return super().test(num_episodes)
+        finally:
+            self.agent = agent
+
+    @property
+    def steps_done(self) -> int:
+        """Env steps, which the weights are numbered with."""
+        return self.runner.env_steps
+
+    def _reward(self, phi: Features) -> Callable[[Any], Tensor]:
+        """Rewards [B] of B transitions, w . phi(s, a)."""
+        weights = torch.as_tensor(self.matching.weights, dtype=torch.float32, device=self.agent.device)
+
+        @torch.no_grad()
+        def reward(transitions: Any) -> Tensor:
+            return phi(transitions.states, transitions.actions) @ weights
+
+        return reward
+
+    def _evaluate(self, phi: Features, num_episodes: int) -> float:
+        """Take in the policy as it is, by its feature expectations; its mean return."""
+        episodes = play(self.agent, self.env, num_episodes, seed=VALIDATION_SEED, use_gpu=self.use_gpu)
+        self.matching.add(feature_expectations(episodes.to_gpu() if self.use_gpu else episodes, phi, self.agent.gamma))
+        self._policies.append({name: copy.deepcopy(net.state_dict()) for name, net in self.agent.named_nets()})
+        return float(np.mean(episodes.get_episode_rewards()))
+
+    def _diagnose(self, score: float, rewards: Tensor) -> dict[str, float]:
+        return {
+            "evaluation/return": score,
+            "margin": self.matching.margin,
+            "distance": float(self.matching.distances()[-1]),
+            "learned_reward/mean": rewards.mean().item(),
+            "learned_reward/std": rewards.std(correction=0).item(),
+            "updates": float(self.agent.num_updates()),
+        }
+
+    def _select(self, has_reached: bool) -> None:
+        """Make the mixture, and give the agent the best policy."""
+        if not self._policies:
+            return
+        probabilities = self.matching.mixture()
+        mixed = np.flatnonzero(probabilities).tolist()
+        self.mixture = PolicyMixture([self._policy(k) for k in mixed], probabilities[mixed].tolist())
+        self.mixture.device = self.agent.device
+        self._best = len(self._policies) - 1 if has_reached else int(np.argmin(self.matching.distances()))
+        for name, net in self.agent.named_nets():
+            net.load_state_dict(self._policies[self._best][name])
+
+    def _policy(self, number: int) -> RLAgent:
+        """A copy of the agent as it was after an iteration."""
+        policy = copy.deepcopy(self.agent)
+        for name, net in policy.named_nets():
+            net.load_state_dict(self._policies[number][name])
+        return policy
+
+
+Apprentice = AppL  # its name in the 2021 release
