@@ -1,24 +1,20 @@
-"""DQN, A2C and PPO against stable-baselines3: env steps a second of whole training, and seconds to a threshold."""
+"""Whole trainings: env steps a second against stable-baselines3, and seconds to a threshold."""
 
-import json
-import subprocess
 import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from peer import Peer
 
 import ilpyt
-from ilpyt.algos import A2C, DQN, PPO, monitor
+from ilpyt.algos import A2C, DQN, GAIL, PPO, monitor
 from ilpyt.presets import PAPER_ENVS, SETTINGS
 from ilpyt.runners import evaluate
 from ilpyt.utils.seed_utils import set_seed
 
-HERE = Path(__file__).parent
-PEER_PYTHON = HERE.parent / ".venv-peers/bin/python"
-ALGORITHMS = {"A2C": A2C, "DQN": DQN, "PPO": PPO}
+ALGORITHMS = {"A2C": A2C, "DQN": DQN, "GAIL": GAIL, "PPO": PPO}
 
 # The defaults of stable-baselines3, as keywords of either side: environments, env steps of a turn, what is common by
 # name, and net sizes. A2C's optimizer is Adam on both sides.
@@ -43,35 +39,6 @@ DEFAULTS: dict[str, tuple[int, int, dict[str, Any], dict[str, Any], dict[str, An
 ROLLOUT_STEPS = {"PPO": 2048, "A2C": 5, "DQN": 4}
 
 
-class Peer:
-    """The other side, in a process and an environment of its own."""
-
-    def __init__(self) -> None:
-        if not PEER_PYTHON.exists():
-            raise SystemExit("the peers' environment isn't there: run `make bench-env` first")
-        self._process = subprocess.Popen(
-            [PEER_PYTHON, HERE / "sb3_peer.py"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-
-    def ask(self, **command: Any) -> dict[str, Any]:
-        """Send a command, and wait for its answer."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        print(json.dumps(command), file=self._process.stdin, flush=True)
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the peer died on {command}")
-        return dict(json.loads(line))
-
-    def close(self) -> None:
-        """End the process."""
-        self._process.communicate("")
-
-
 def step_rates(algo: str, env_id: str, turns: int, peer: Peer) -> tuple[list[float], list[float]]:
     """Env steps a second of whole training, own and the peer's, in turns; the first of each only warms up."""
     num_envs, steps, net, agent_kwargs, peer_kwargs = DEFAULTS[algo]
@@ -92,7 +59,9 @@ def step_rates(algo: str, env_id: str, turns: int, peer: Peer) -> tuple[list[flo
     return own_rates[1:], peer_rates[1:]
 
 
-def seconds_to_threshold(algo: str, env_id: str, seed: int, interval: int, episodes: int) -> dict[str, Any]:
+def seconds_to_threshold(
+    algo: str, env_id: str, seed: int, interval: int, episodes: int, **learn_from: Any
+) -> dict[str, Any]:
     """Train with the preset until an evaluation reaches the threshold; the evaluations' time isn't counted."""
     settings = SETTINGS[algo][env_id]
     threshold = PAPER_ENVS[env_id].threshold
@@ -116,7 +85,7 @@ def seconds_to_threshold(algo: str, env_id: str, seed: int, interval: int, episo
         original, monitor.evaluate = monitor.evaluate, timed
         try:
             start = time.perf_counter()
-            own.train(**{**settings.train, **goal})
+            own.train(**{**settings.train, **goal}, **learn_from)
             seconds = time.perf_counter() - start - spent
         finally:
             monitor.evaluate = original

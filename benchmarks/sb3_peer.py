@@ -1,17 +1,17 @@
 """stable-baselines3, driven by `speed.py` over a pipe; it runs in the environment that `make bench-env` makes.
 
-A line of JSON in, a line of JSON out. `{"do": "make", ...}` makes a model at given hyper-parameters, `{"do": "train",
+See `peer.py` for the protocol. `{"do": "make", ...}` makes a model at given hyper-parameters, `{"do": "train",
 "steps": n}` trains it on and gives the seconds, `{"do": "solve", ...}` trains with the hyper-parameters that
 rl-baselines3-zoo publishes until an evaluation reaches a threshold, and gives the seconds without those of evaluations.
 """
 
-import json
 import sys
 import time
 import warnings
 from typing import Any
 
 import torch
+from peer import answer
 from stable_baselines3 import A2C, DQN, PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
@@ -143,16 +143,7 @@ class Peer:
         return {"seconds": seconds, "steps": model.num_timesteps, "reached": reached, "scores": stop.scores}
 
 
-def main() -> None:
-    """Answer until the pipe closes."""
+if __name__ == "__main__":
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    peer, answers = Peer(), sys.stdout
-    sys.stdout = sys.stderr
-    for line in sys.stdin:
-        command = json.loads(line)
-        print(json.dumps(getattr(peer, command.pop("do"))(**command)), file=answers, flush=True)
-
-
-if __name__ == "__main__":
-    main()
+    answer(Peer(), sys.stdin, sys.stdout)

@@ -16,6 +16,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from itertools import product
@@ -25,17 +26,19 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
-from rl import Peer, seconds_to_threshold, step_rates, warm_up
+from peer import Peer
+from rl import seconds_to_threshold, step_rates, warm_up
 from torch.utils.data import DataLoader, TensorDataset
 
 import ilpyt
 from ilpyt.agents.imitation_agent import ImitationAgent, StateActions
 from ilpyt.envs import VecEnv
 from ilpyt.nets import choose_net
-from ilpyt.presets import PAPER_ENVS
+from ilpyt.presets import PAPER_ENVS, SETTINGS
 from ilpyt.runners import Experiences
 
 RESULTS = Path(__file__).parent / "results" / "speed.json"
+DEMOS = Path(__file__).parents[1] / "demos"
 NUM_ENVS = 16
 RL_TURNS = 5  # of some seconds each
 PATIENCE = 2.5  # how much longer than ours the peer may take to a threshold
@@ -190,7 +193,7 @@ def imports(_runs: int, _seconds: float) -> list[Row]:
 def rl(turns: int, _seconds: float) -> list[Row]:
     """Whole training, env steps a second, against stable-baselines3 with the same hyper-parameters and networks."""
     torch.set_num_threads(1)
-    peer = Peer()
+    peer = Peer("sb3_peer.py", ".venv-peers")
     rows = []
     for algo, env_id in product(("PPO", "A2C", "DQN"), ("CartPole-v1", "LunarLander-v3")):
         own, other = step_rates(algo, env_id, min(turns, RL_TURNS), peer)
@@ -209,30 +212,75 @@ def solve(_turns: int, _seconds: float) -> list[Row]:
     """
     torch.set_num_threads(1)
     warm_up()
-    peer = Peer()
-    rows: list[Row] = []
+    peer = Peer("sb3_peer.py", ".venv-peers")
+    rows = []
     for (algo, env_id), interval in SOLVE.items():
-        peer_env_id = env_id.replace("v2", "v3")
-        sides: dict[str, list[dict[str, Any]]] = {"ilpyt": [], "peer": []}
-        for seed in range(3):
-            sides["ilpyt"].append(seconds_to_threshold(algo, env_id, seed, interval, 20))
-            threshold = PAPER_ENVS[env_id].threshold
-            command = {"algo": algo, "env_id": peer_env_id, "seed": seed, "threshold": threshold}
-            limit = max(60.0, PATIENCE * sides["ilpyt"][-1]["seconds"])
-            sides["peer"].append(peer.ask(do="solve", interval=interval, episodes=20, max_seconds=limit, **command))
-        own, other = ([run["seconds"] for run in runs] for runs in sides.values())
-        ratio = statistics.median(own) / statistics.median(other)
-        rows.append({"claim": f"{algo}: seconds to solve {env_id}", **sides, "ratio": ratio, "goal": "0.5x"})
-        listed = [
-            ", ".join(f"{r['seconds']:.1f} s ({r['steps']:,}{'' if r['reached'] else ', not reached'})" for r in runs)
-            for runs in sides.values()
-        ]
-        print(
-            f"| {algo}: seconds to solve {env_id} (env steps) | {' | '.join(listed)} | {ratio:.2f}x | 0.5x |",
-            flush=True,
-        )
+        command = {"do": "solve", "algo": algo, "env_id": env_id.replace("v2", "v3")}
+        rows.append(race(algo, env_id, interval, peer, command))
     peer.close()
     return rows
+
+
+def gail(_turns: int, _seconds: float) -> list[Row]:
+    """The same for GAIL from the bundled demonstrations, against `imitation` with our hyper-parameters."""
+    torch.set_num_threads(1)
+    warm_up()
+    peer = Peer("imitation_peer.py", ".venv-imitation")
+    rows = []
+    for env_id, interval in {"CartPole-v0": 1, "LunarLander-v2": 10_000}.items():
+        demos = Experiences.load(DEMOS / env_id / "demos.pkl")
+        settings = SETTINGS["GAIL"][env_id]
+        learner, steps = settings.agent["learner"], settings.train["rollout_steps"]
+        batch = demos.to_batch().flatten()
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "demos.npz"
+            fields = {"obs": batch.states, "acts": batch.actions, "next_obs": batch.next_states, "dones": batch.dones}
+            np.savez(file, **{name: tensor.numpy() for name, tensor in fields.items()})
+            command = {
+                "do": "gail",
+                "env_id": env_id,
+                "demos": str(file),
+                "num_envs": settings.env["num_env"],
+                "budget": settings.train["num_steps"],
+                "lr": (learner["lr"].start, learner["lr"].steps),
+                "net_arch": settings.net["hidden_sizes"],
+                "ppo": {
+                    "n_steps": steps,
+                    "batch_size": learner["batch_size"],
+                    "n_epochs": learner["num_epochs"],
+                    "gamma": learner["gamma"],
+                    "gae_lambda": learner["gae_lambda"],
+                },
+                "disc": {
+                    "demo_batch_size": settings.agent.get("batch_size", 256),
+                    "gen_replay_buffer_capacity": settings.agent.get("replay_memory_size")
+                    or steps * settings.env["num_env"],
+                    "n_disc_updates_per_round": settings.agent.get("num_disc_updates", 4),
+                },
+            }
+            rows.append(race("GAIL", env_id, interval, peer, command, expert_demos=demos))
+    peer.close()
+    return rows
+
+
+def race(algo: str, env_id: str, interval: int, peer: Peer, command: dict[str, Any], **learn_from: Any) -> Row:
+    """Seconds to the threshold on both sides, one seed after the other."""
+    sides: dict[str, list[dict[str, Any]]] = {"ilpyt": [], "peer": []}
+    threshold = PAPER_ENVS[env_id].threshold
+    for seed in range(3):
+        sides["ilpyt"].append(seconds_to_threshold(algo, env_id, seed, interval, 20, **learn_from))
+        limit = max(60.0, PATIENCE * sides["ilpyt"][-1]["seconds"])
+        goal = {"threshold": threshold, "interval": interval, "episodes": 20, "max_seconds": limit}
+        sides["peer"].append(peer.ask(**command, seed=seed, **goal))
+    own, other = ([run["seconds"] for run in runs] for runs in sides.values())
+    ratio = statistics.median(own) / statistics.median(other)
+    listed = [
+        ", ".join(f"{r['seconds']:.1f} s ({r['steps']:,}{'' if r['reached'] else ', not reached'})" for r in runs)
+        for runs in sides.values()
+    ]
+    claim = f"{algo}: seconds to solve {env_id}"
+    print(f"| {claim} (env steps) | {' | '.join(listed)} | {ratio:.2f}x | 0.5x |", flush=True)
+    return {"claim": claim, **sides, "ratio": ratio, "goal": "0.5x"}
 
 
 CLAIMS: dict[str, Callable[[int, float], list[Row]]] = {
@@ -241,6 +289,7 @@ CLAIMS: dict[str, Callable[[int, float], list[Row]]] = {
     "imports": imports,
     "rl": rl,
     "solve": solve,
+    "gail": gail,
 }
 
 

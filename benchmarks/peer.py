@@ -1,0 +1,51 @@
+"""How `speed.py` talks with programs that run in other environments: a line of JSON in, a line of JSON out.
+
+Each line names a method in `do`; the rest are its arguments. Nothing but the standard library is imported here.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, TextIO
+
+HERE = Path(__file__).parent
+
+
+class Peer:
+    """A program that answers, in a process and an environment of its own."""
+
+    def __init__(self, script: str, environment: str) -> None:
+        """Start `script` with the Python of `environment`, which `make bench-env` makes."""
+        python = HERE.parent / environment / "bin/python"
+        if not python.exists():
+            raise SystemExit("the peers' environments aren't there: run `make bench-env` first")
+        self._process = subprocess.Popen(
+            [python, HERE / script],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def ask(self, **command: Any) -> dict[str, Any]:
+        """Send a command, and wait for its answer."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(json.dumps(command), file=self._process.stdin, flush=True)
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the peer died on {command}")
+        return dict(json.loads(line))
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate("")
+
+
+def answer(peer: Any, questions: TextIO, answers: TextIO) -> None:
+    """The other side: call the methods of `peer` until the pipe closes; whatever they print goes to stderr."""
+    sys.stdout = sys.stderr
+    for line in questions:
+        command = json.loads(line)
+        print(json.dumps(getattr(peer, command.pop("do"))(**command)), file=answers, flush=True)
