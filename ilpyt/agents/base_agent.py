@@ -2,6 +2,7 @@
 
 import abc
 import copy
+import inspect
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,8 @@ class BaseAgent(abc.ABC):
         self.training = True
         self.updates = 0
         self._saved: list[tuple[Path, int]] = []  # what this agent has written, oldest first
+        self._arguments = inspect.signature(self.initialize).bind(*args, **kwargs)
+        self._arguments.apply_defaults()
         self.initialize(*args, **kwargs)
 
     @abc.abstractmethod
@@ -165,6 +168,16 @@ class BaseAgent(abc.ABC):
             for name, part in getattr(self, kind).items():
                 part.load_state_dict(copy.deepcopy(state[kind][name]))  # optimizers would share its tensors
         self.updates = state["updates"]
+
+    def describe(self) -> dict[str, Any]:
+        """Class and hyper-parameters, of the agents it holds too, as values that JSON can say."""
+        settings = {
+            name: value if isinstance(value, int | float | str | None) else str(value)
+            for name, value in self._arguments.arguments.items()
+            if not isinstance(value, torch.nn.Module | BaseAgent)
+        }
+        held = {name: agent.describe() for name, agent in self.agents.items()}
+        return {"class": type(self).__name__, **settings, **held}
 
     def num_updates(self) -> int:
         """Gradient updates made so far, of the agents it holds too."""

@@ -220,8 +220,8 @@ class BaseAlgorithm(abc.ABC):
     def _write_config(self, config: Mapping[str, Any]) -> None:
         content = {
             "algorithm": type(self).__name__,
-            "agent": type(self.agent).__name__,
-            "nets": {name: str(net) for name, net in self.agent.nets.items()},
+            "agent": self.agent.describe(),
+            "nets": {name: str(net) for name, net in self.agent.named_nets()},
             "env": {**self.env.description, "num_env": self.env.num_envs, "vecenv": type(self.env).__name__},
             "train": {
                 name: value if isinstance(value, int | float | str | None) else str(value)

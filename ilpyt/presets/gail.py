@@ -43,7 +43,7 @@ GAIL = {
             },
             "disc": {"hidden_sizes": (64, 64)},
         },
-        train={"rollout_steps": 32, "num_steps": 100_000, "until": 200, "eval_interval": 2000, "eval_episodes": 100},
+        train={"rollout_steps": 32, "num_steps": 100_000, "until": 200, "eval_interval": 2000, "eval_episodes": 300},
     ),
     "MountainCar-v0": Settings(**CAR, train={"num_steps": 400_000, "until": -104, **EVALUATE}),
     "MountainCarContinuous-v0": Settings(**CAR, train={"num_steps": 200_000, "until": 93, **EVALUATE}),

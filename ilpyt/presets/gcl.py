@@ -32,7 +32,7 @@ GCL = {
         env={"num_env": 8},
         net={"hidden_sizes": (64, 64)},
         agent={"learner": {**LEARNER, "lr": 1e-3, "gamma": 0.98, "gae_lambda": 0.9}, **COST},
-        train={"num_steps": 200_000, "until": 200, "eval_interval": 5000, "eval_episodes": 100},
+        train={"num_steps": 200_000, "until": 200, "eval_interval": 5000, "eval_episodes": 300},
     ),
     "MountainCar-v0": Settings(**CAR, train={"num_steps": 400_000, "until": -104, **EVALUATE}),
     "MountainCarContinuous-v0": Settings(**CAR, train={"num_steps": 400_000, "until": 93, **EVALUATE}),

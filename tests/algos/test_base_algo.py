@@ -60,6 +60,7 @@ def test_a_run_leaves_weights_curves_configuration_and_results(env, demos):
     assert config["env"]["env_id"] == "CartPole-v0"
     assert config["train"]["batch_size"] == 64
     assert config["versions"]["torch"] == torch.__version__
+    assert config["agent"] == {"class": "ImitationAgent", "lr": 0.001, "max_grad_norm": None}
 
 
 def test_tensorboard_gets_the_metrics(env, demos):

@@ -1,7 +1,9 @@
 """GAIL as an experiment: what it reads, what it doesn't, and how it ends."""
 
 import csv
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,6 +49,9 @@ def test_it_learns_to_balance_without_rewards(env):
     assert np.mean(algo.test(50)) >= 190
     with open("logs/progress.csv", newline="") as file:
         row = list(csv.DictReader(file))[-1]
+    config = json.loads(Path("logs/config.json").read_text())
+    assert (config["agent"]["reward"], config["agent"]["gen"]["gamma"]) == ("softplus", 0.98)
+    assert set(config["nets"]) == {"disc", "gen_actor", "gen_critic"}
     assert {"disc/accuracy", "disc/entropy", "learned_reward/mean", "learned_reward/std", "evaluation/return"} <= set(
         row
     )

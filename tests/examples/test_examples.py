@@ -54,6 +54,30 @@ def test_example_rl_trains_tests_and_compares(tmp_path):
     assert line in again
 
 
+@pytest.mark.parametrize(
+    ("script", "env_id", "paper"),
+    [
+        ("example_dagger.py", "MountainCarContinuous-v0", "93.20"),
+        ("example_gail.py", "CartPole-v0", "200.00"),
+        ("example_apprentice.py", "CartPole-v0", "200.00"),
+        pytest.param("example_gcl.py", "CartPole-v0", "200.00", marks=pytest.mark.long),
+    ],
+)
+def test_examples_of_imitation_train_test_and_compare(script, env_id, paper, tmp_path):
+    out = run(script, "--env", env_id, "--save-path", tmp_path / "run")
+    returns = np.load(tmp_path / "run/test_results.npy")
+    line = next(line for line in out.splitlines() if line.startswith(f"{env_id} "))
+    assert f"{returns.mean():.2f} +/- {returns.std():.2f}" in line
+    assert re.search(rf"{paper} +solved", line)
+    again = run(script, "--env", env_id, "--save-path", tmp_path / "again", "--load-path", tmp_path / "run")
+    assert line in again
+
+
+def test_an_algorithm_of_ones_own_takes_under_80_lines_and_balances(tmp_path):
+    assert len((ROOT / "examples/custom_algorithm.py").read_text().splitlines()) < 80
+    assert "100 test episodes: 200.00 (the expert: 200)" in run("custom_algorithm.py")
+
+
 def test_example_bc_names_the_environments_that_it_knows():
     done = subprocess.run(
         [sys.executable, ROOT / "examples/example_bc.py", "--env", "Pong-v0"],
