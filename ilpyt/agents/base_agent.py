@@ -111,10 +111,9 @@ class BaseAgent(abc.ABC):
         """
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
-        nets = dict(self.named_nets())
-        for name, net in nets.items():
-            # Copies: parameters are views of the optimizer's tensor, all of which would be written.
-            save_state(step_path(folder, name, step), {k: v.clone() for k, v in net.state_dict().items()})
+        nets = self.get_weights()
+        for name, weights in nets.items():
+            save_state(step_path(folder, name, step), weights)
         self._saved = [saved for saved in self._saved if saved != (folder, step)] + [(folder, step)]
         here = [saved for saved in self._saved if saved[0] == folder]
         for outdated in here[:-keep]:
@@ -152,6 +151,16 @@ class BaseAgent(abc.ABC):
         for name, net in nets.items():
             net.load_state_dict(loaded[name])
         return step
+
+    def get_weights(self) -> dict[str, dict[str, Tensor]]:
+        """Copies of the weights of each network, by its name; of the agents it holds too."""
+        # Tensor by tensor: parameters are views of their optimizer's tensor, all of which `deepcopy` would copy.
+        return {n: {k: v.clone() for k, v in net.state_dict().items()} for n, net in self.named_nets()}
+
+    def set_weights(self, weights: dict[str, dict[str, Tensor]]) -> None:
+        """Take over what `get_weights` gave."""
+        for name, net in self.named_nets():
+            net.load_state_dict(weights[name])
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that going on from here needs: weights and optimizers, of the agents it holds too."""

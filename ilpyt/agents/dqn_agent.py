@@ -133,6 +133,7 @@ class DQNAgent(RLAgent):
         self.n_step = n_step
         self.repeat_exponent = repeat_exponent
         self.max_grad_norm = max_grad_norm
+        self._reward: Callable[[Any], Tensor] | None = None  # in the place of remembered rewards
         self._owed = 0.0  # updates that the env steps so far entitle to
         self.set_up("net", {"net": net}, lr, gamma, reward_scale, others={"target_net": self.target_net})
         self.reset()
@@ -198,12 +199,12 @@ class DQNAgent(RLAgent):
         }
 
     def relabel(self, reward: Callable[[Any], Tensor]) -> None:
-        """Give what is remembered the rewards that `reward` says it now has."""
-        self.replay_memory.relabel(lambda transitions: self.reward_scale * reward(transitions))
+        """What is remembered is worth what `reward` says whenever it is drawn."""
+        self._reward = lambda transitions: self.reward_scale * reward(transitions)
 
     def sample(self) -> Transitions:
         """What one gradient update learns from."""
-        return self.replay_memory.sample(self.batch_size, self.gamma, self.n_step)
+        return self.replay_memory.sample(self.batch_size, self.gamma, self.n_step, self._reward)
 
     def _update_once(self) -> tuple[float, float]:
         """One gradient update, and one of the target network where it's due; the loss, and the mean of Q(s, .)."""

@@ -6,7 +6,7 @@ D = p_expert / (p_expert + p_learner) (Goodfellow et al. 2014, proposition 1).
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ilpyt.agents.base_agent import BaseAgent
+from ilpyt.agents.imitation_agent import StateActions
 from ilpyt.agents.rl_agent import CHUNK, RLAgent
 from ilpyt.nets.base_net import BaseNetwork
 from ilpyt.utils.flat_adam import FlatAdam
@@ -31,23 +32,6 @@ REWARDS: dict[str, Callable[[Tensor], Tensor]] = {
     # log D < 0
     "logsigmoid": F.logsigmoid,
 }
-
-
-class Transitions(NamedTuple):
-    """B transitions: states [B, *obs], actions [B] or [B, A], and next states [B, *obs] where they are known."""
-
-    states: Tensor
-    actions: Tensor
-    next_states: Tensor | None = None
-
-    def take(self, rows: slice | Tensor) -> "Transitions":
-        """Some of them, by a slice or by indices."""
-        following = None if self.next_states is None else self.next_states[rows]
-        return Transitions(self.states[rows], self.actions[rows], following)
-
-
-def _transitions(batch: Any) -> Transitions:
-    return Transitions(batch.states, batch.actions, batch.next_states)
 
 
 def discriminator_loss(expert_logits: Tensor, learner_logits: Tensor) -> Tensor:
@@ -103,7 +87,8 @@ class GAILAgent(BaseAgent):
             gen: learns from the discriminator's rewards: a PPO, A2C or DQN agent.
             disc: a network of one output, the logit of D, as `choose_net(env, output_shape=1, with_action_shape=True)`
                 makes it; `normalize=True` and `spectral_norm=True` are worth trying. With `with_next_state=True` it
-                sees transitions (s, s') instead of actions.
+                sees transitions (s, s'); files don't hold the state after an episode's last step, so the last ones are
+                the learner's alone, and look like a mistake: not for experts that come to an end.
             lr: the discriminator's learning rate (Adam).
             reward: 'softplus', -log(1 - D); 'logit', log D - log(1 - D); or 'logsigmoid', log D: see `REWARDS`. The
                 first rewards survival as such, the last an early end.
@@ -141,6 +126,7 @@ class GAILAgent(BaseAgent):
         self.num_disc_updates = num_disc_updates
         self.gradient_penalty_coeff = gradient_penalty_coeff
         self.replay_memory = None if replay_memory_size is None else ReplayMemory(replay_memory_size)
+        self.demos: StateActions | None = None
         self.agents = {"gen": gen}
         self.nets = {"disc": disc}
         self.optimizers = {"disc": FlatAdam(disc.parameters(), lr=lr)}
@@ -149,21 +135,25 @@ class GAILAgent(BaseAgent):
         """The learner's actions for states [N, *obs]."""
         return self.gen.step(state)
 
-    def update(self, batch: Any, demos: Transitions) -> dict[str, float]:  # type: ignore[override]
+    def demonstrate(self, demos: StateActions) -> None:
+        """Begin to learn from an expert, by all transitions that it has shown."""
+        self.demos = demos
+        self.disc.observe(self.disc.states_of(demos))
+
+    def update(self, batch: Any) -> dict[str, float]:
         """Teach the discriminator by a rollout and the demonstrations, then the learner by the discriminator.
 
         The rollout's own rewards aren't looked at.
 
         Args:
             batch: a `Batch` [T, N, ...].
-            demos: all transitions of the demonstrations.
 
         Returns:
             metrics of both, under the same names every time.
         """
-        rollout = batch.flatten()
-        if not self.updates:
-            self.disc.observe(self.disc.states_of(demos))
+        if self.demos is None:
+            raise RuntimeError("there is no expert to learn from; call demonstrate first")
+        demos, rollout = self.demos, batch.flatten()
         self.disc.observe(self.disc.states_of(rollout))
         if self.replay_memory is not None:
             self.replay_memory.add(batch)
@@ -174,13 +164,13 @@ class GAILAgent(BaseAgent):
         metrics = self.gen.update(batch.replace(rewards=rewards))
         return {**metrics, "disc/loss": sum(losses) / len(losses), **self._diagnose(logits, demos, rewards)}
 
-    def _update_discriminator(self, rollout: Any, demos: Transitions) -> float:
+    def _update_discriminator(self, rollout: Any, demos: StateActions) -> float:
         """One gradient update on equally many transitions of the expert and of the learner; the loss."""
         device, size = rollout.rewards.device, self.batch_size
         expert = demos.take(torch.randint(len(demos.states), (size,), device=device))
         if self.replay_memory is None:
             rows = torch.randint(len(rollout), (size,), device=device)
-            learner = self.disc.encode_transitions(_transitions(rollout).take(rows))
+            learner = self.disc.encode_transitions(StateActions.of(rollout).take(rows))
         else:
             learner = self.disc.encode_transitions(self.replay_memory.sample(size, gamma=1.0))
         inputs = self.disc.encode_transitions(expert), learner
@@ -193,7 +183,7 @@ class GAILAgent(BaseAgent):
     @torch.no_grad()
     def logits(self, transitions: Any) -> Tensor:
         """The discriminator's logits of B transitions, [B]."""
-        parts, starts = _transitions(transitions), range(0, len(transitions.states), CHUNK)
+        parts, starts = StateActions.of(transitions), range(0, len(transitions.states), CHUNK)
         return torch.cat([self.disc.on_transitions(parts.take(slice(start, start + CHUNK))) for start in starts])
 
     def reward(self, transitions: Any) -> Tensor:
@@ -201,7 +191,7 @@ class GAILAgent(BaseAgent):
         return self.reward_of(self.logits(transitions))
 
     @torch.no_grad()
-    def _diagnose(self, logits: Tensor, demos: Transitions, rewards: Tensor) -> dict[str, float]:
+    def _diagnose(self, logits: Tensor, demos: StateActions, rewards: Tensor) -> dict[str, float]:
         """How well the discriminator tells them apart, after its updates."""
         rows = torch.randint(len(demos.states), (min(CHUNK, len(demos.states)),), device=logits.device)
         expert = self.disc.on_transitions(demos.take(rows))
@@ -223,8 +213,17 @@ class GAILAgent(BaseAgent):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` gave."""
         super().load_state_dict(state)
+        self._load_replay_memory(state["replay_memory"])
+
+    def _to(self, device: torch.device) -> None:
+        moves = device != self.device
+        super()._to(device)
+        if moves and self.replay_memory is not None:
+            self._load_replay_memory(self.replay_memory.state_dict())
+
+    def _load_replay_memory(self, state: dict[str, Tensor]) -> None:
         if self.replay_memory is not None:
-            self.replay_memory.load_state_dict(state["replay_memory"])
+            self.replay_memory.load_state_dict({name: tensor.to(self.device) for name, tensor in state.items()})
 
 
 def bernoulli_entropy(logits: Tensor) -> Tensor:

@@ -113,11 +113,14 @@ class Trajectories:
         log_probs = torch.cat([policy.get_distribution(states).log_prob(actions) for states, actions in parts])
         return replace(self, log_densities=torch.cat([self.log_densities, self.total(log_probs)[:, None]], dim=1))
 
+    def to(self, device: torch.device) -> "Trajectories":
+        """The same on a device."""
+        return Trajectories(**{name: tensor.to(device) for name, tensor in vars(self).items()})
+
     @staticmethod
     def join(first: "Trajectories", second: "Trajectories") -> "Trajectories":
         """Those of both."""
-        names = ("states", "actions", "lengths", "log_densities")
-        return Trajectories(*(torch.cat([getattr(first, name), getattr(second, name)]) for name in names))
+        return Trajectories(**{name: torch.cat([tensor, vars(second)[name]]) for name, tensor in vars(first).items()})
 
 
 def trajectories(states: Tensor, actions: Tensor, dones: Tensor) -> Trajectories:
@@ -145,7 +148,8 @@ class GCLAgent(BaseAgent):
         """Take a learner and a cost.
 
         Args:
-            actor: learns from minus the cost: a PPO or A2C agent. (Its policy must have a density; DQN's hasn't.)
+            actor: learns from minus the cost: a PPO or A2C agent. (Its policy must have a density; DQN's hasn't.) The
+                paper's also maximises its entropy: that is the agent's `entropy_coeff`.
             cost: a network of one output, as `choose_net(env, output_shape=1, with_action_shape=True)` makes it.
             lr: the cost's learning rate (Adam).
             lcr_reg_cost: weight of `local_constant_rate`, for all trajectories: costs should change evenly.
@@ -155,6 +159,11 @@ class GCLAgent(BaseAgent):
         """
         if not isinstance(actor, ActorCriticAgent):
             raise TypeError(f"actor must be a PPO or A2C agent, whose policy has a density; not {type(actor).__name__}")
+        if actor.actor.noise_correlation:
+            raise ValueError(
+                f"the policy's noise_correlation is {actor.actor.noise_correlation:g}; it must be 0, since the density "
+                "of a trajectory is the product of its actions' only if they are drawn independently"
+            )
         if cost.num_outputs != 1 or cost.action_type is not None or cost.takes_next_states:
             given = "is a policy" if cost.action_type else f"has {cost.num_outputs} outputs"
             given = "takes next states" if cost.takes_next_states else given
@@ -194,7 +203,7 @@ class GCLAgent(BaseAgent):
         self.cost.observe(demos.states)
 
     def update(self, batch: Any, num_reward_updates: int = 10, batch_size: int = 16) -> dict[str, float]:
-        """Improve the cost, then the learner by it (Finn et al. 2016, alg. 1, lines 3 to 7).
+        """Improve the cost, then the learner by it (Finn et al. 2016, alg. 1, lines 4 to 6).
 
         The episodes' own rewards aren't looked at.
 
@@ -214,7 +223,9 @@ class GCLAgent(BaseAgent):
         samples = self._samples[0]
         for later in self._samples[1:]:
             samples = Trajectories.join(samples, later)
-        metrics = [self._update_cost(self.demos, samples, batch_size) for _ in range(num_reward_updates)]
+        # Half of what the cost is improved by was shown, the rest drawn from all that was played.
+        shares = torch.tensor([1.0, *(len(part) / len(samples) for part in self._samples)], device=self.device) / 2
+        metrics = [self._update_cost(self.demos, samples, shares, batch_size) for _ in range(num_reward_updates)]
         means = {name: sum(m[name] for m in metrics) / len(metrics) for name in metrics[0]}
         costs = self.costs(flat)
         learned = {"learned_reward/mean": -costs.mean().item(), "learned_reward/std": costs.std(correction=0).item()}
@@ -233,15 +244,15 @@ class GCLAgent(BaseAgent):
             del self._proposals[1], self._samples[0]
             self.demos, *self._samples = [_without_column(part, 1) for part in (self.demos, *self._samples)]
 
-    def _update_cost(self, demos: Trajectories, samples: Trajectories, batch_size: int) -> dict[str, float]:
-        """One gradient update of the cost (Finn et al. 2016, alg. 2, lines 3 to 7)."""
+    def _update_cost(
+        self, demos: Trajectories, samples: Trajectories, shares: Tensor, batch_size: int
+    ) -> dict[str, float]:
+        """One gradient update of the cost (Finn et al. 2016, alg. 2, lines 2 to 6)."""
         device = demos.states.device
         shown = demos.take(torch.randint(len(demos), (batch_size,), device=device))
         pool = Trajectories.join(shown, samples.take(torch.randint(len(samples), (batch_size,), device=device)))
         step_costs = self.cost.on_transitions(pool)
         costs, num_shown = pool.total(step_costs), int(shown.lengths.sum())
-        num_policies = pool.log_densities.shape[1] - 1
-        shares = torch.tensor([0.5, *[0.5 / num_policies] * num_policies], device=device)  # half of the pool was shown
         log_densities = fused_log_density(pool.log_densities, shares)
         loss = guided_cost_loss(costs[:batch_size], costs, log_densities)
         lcr = local_constant_rate(step_costs, pool.episodes) / len(pool)
@@ -257,6 +268,32 @@ class GCLAgent(BaseAgent):
             "cost/effective_samples": 1 / weights.square().sum(),
         }
         return dict(zip(metrics, torch.stack([m.detach() for m in metrics.values()]).tolist(), strict=True))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that going on from here needs: the demonstrations, the latest policies and their episodes too."""
+        return {
+            **super().state_dict(),
+            "demos": None if self.demos is None else vars(self.demos),
+            "samples": [vars(part) for part in self._samples],
+            "proposals": [policy.state_dict() for policy in self._proposals],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        super().load_state_dict(state)
+        self.demos = None if state["demos"] is None else Trajectories(**state["demos"])
+        self._samples = [Trajectories(**part) for part in state["samples"]]
+        self._proposals = [copy.deepcopy(self.actor.actor) for _ in state["proposals"]]
+        for policy, weights in zip(self._proposals, state["proposals"], strict=True):
+            policy.load_state_dict(weights)
+        self._to(self.device)
+
+    def _to(self, device: torch.device) -> None:
+        super()._to(device)
+        self.demos = None if self.demos is None else self.demos.to(device)
+        self._samples = [part.to(device) for part in self._samples]
+        for policy in self._proposals:
+            policy.to(device)
 
     @torch.no_grad()
     def costs(self, transitions: Any) -> Tensor:

@@ -15,10 +15,21 @@ CHUNK = 4096  # transitions of one forward pass without gradient
 
 
 class StateActions(NamedTuple):
-    """States [B, *obs] and the expert's actions in them, [B] or [B, A]: all that supervised learning needs."""
+    """States [B, *obs], the expert's actions in them [B] or [B, A], and the next states [B, *obs] where they matter."""
 
     states: Tensor
     actions: Tensor
+    next_states: Tensor | None = None
+
+    @staticmethod
+    def of(transitions: Any) -> "StateActions":
+        """Those of anything that has `states`, `actions` and `next_states`."""
+        return StateActions(transitions.states, transitions.actions, transitions.next_states)
+
+    def take(self, rows: slice | Tensor) -> "StateActions":
+        """Some of them, by a slice or by indices."""
+        following = None if self.next_states is None else self.next_states[rows]
+        return StateActions(self.states[rows], self.actions[rows], following)
 
 
 def behavioral_cloning_loss(policy: Distribution, expert_actions: Tensor) -> Tensor:

@@ -11,6 +11,11 @@ from ilpyt.agents.base_agent import BaseAgent
 from ilpyt.utils.errors import DataError
 
 Expert = BaseAgent | Callable[[Any], Any]
+CHUNK = 4096  # states that an expert is asked about at once
+
+
+def _as_is(actions: np.ndarray) -> np.ndarray:
+    return actions
 
 
 class MixtureAgent(BaseAgent):
@@ -20,19 +25,25 @@ class MixtureAgent(BaseAgent):
 
     Attributes:
         beta: probability of the expert's action, 0..1.
+        queries: states that the expert has been asked about.
     """
 
-    def initialize(self, expert: Expert, learner: BaseAgent, beta: float = 1.0) -> None:
+    def initialize(
+        self, expert: Expert, learner: BaseAgent, beta: float = 1.0, *, fit: Callable[[np.ndarray], np.ndarray] = _as_is
+    ) -> None:
         """Take both.
 
         Args:
             expert: an agent, or any function from states [B, *obs] (a tensor) to actions [B] or [B, A].
             learner: acts as it does in training or testing, as its own mode says.
             beta: probability of the expert's action.
+            fit: from the expert's actions to those that the environment takes; raises a DataError if they don't fit.
         """
         self.expert = expert
         self.learner = learner
         self.beta = beta
+        self.fit = fit
+        self.queries = 0
         self.agents = {"learner": learner}
 
     def step(self, state: Tensor) -> np.ndarray:
@@ -42,7 +53,7 @@ class MixtureAgent(BaseAgent):
             return self.label(state)
         actions = self.learner.step(state)
         if is_expert.any():
-            actions[is_expert] = self.label(state)[is_expert]
+            actions[is_expert] = self.label(state[torch.from_numpy(is_expert).to(state.device)])
         return actions
 
     def label(self, states: Tensor) -> np.ndarray:
@@ -51,13 +62,17 @@ class MixtureAgent(BaseAgent):
         Raises:
             DataError: the expert fails, or doesn't give one finite action a state.
         """
+        self.queries += len(states)
+        return np.concatenate([self._ask(part) for part in states.split(CHUNK)])
+
+    def _ask(self, states: Tensor) -> np.ndarray:
         try:
             with torch.inference_mode():
                 if isinstance(self.expert, BaseAgent):
                     with self.expert.test_mode():
-                        actions = self.expert.step(states)
+                        actions = self.expert.step(states.to(self.expert.device))
                 else:
-                    actions = self.expert(states)
+                    actions = self.expert(states.cpu())
             labels = actions.detach().cpu().numpy() if isinstance(actions, Tensor) else np.asarray(actions)
         except Exception as error:
             raise DataError(f"the expert fails on states of shape {list(states.shape)}: {error!r}") from error
@@ -66,12 +81,11 @@ class MixtureAgent(BaseAgent):
                 f"the expert gives {labels.dtype} actions of shape {list(labels.shape)} for states of shape "
                 f"{list(states.shape)}; it must give one action a state, numbers of shape [{len(states)}, ...]"
             )
-        if labels.dtype.kind == "f":
-            if not np.isfinite(labels).all():
-                row = int(np.flatnonzero(~np.isfinite(labels).reshape(len(labels), -1).all(1))[0])
-                raise DataError(f"the expert gives the action {labels[row].tolist()} in state {states[row].tolist()}")
-            return labels.astype(np.float32)
-        return labels.astype(np.int64)
+        finite = np.isfinite(labels).reshape(len(labels), -1).all(1)
+        if not finite.all():
+            row = int(np.flatnonzero(~finite)[0])
+            raise DataError(f"the expert gives the action {labels[row].tolist()} in state {states[row].tolist()}")
+        return self.fit(labels.astype(np.float32 if labels.dtype.kind == "f" else np.int64))
 
     def update(self, batch: Any) -> dict[str, float]:
         """Update the learner."""
@@ -81,6 +95,7 @@ class MixtureAgent(BaseAgent):
 class PolicyMixture(BaseAgent):
     """Several agents, of which each environment follows one: drawn at random when the environments are reset.
 
+    The paper draws for each episode; here an environment that plays several follows the same agent in all of them.
     Its expected feature counts are those of the agents, weighted by their probabilities (Abbeel & Ng 2004, section 3).
     """
 

@@ -99,10 +99,10 @@ class RLAgent(BaseAgent):
         return {**metrics, "lr": lr}
 
     def relabel(self, reward: Callable[[Any], Tensor]) -> None:
-        """Give the transitions that it remembers, if it does, the rewards [B] that `reward` says they now have.
+        """From now on, what it remembers, if it does, is worth what `reward` says, not what it was worth then.
 
         Args:
-            reward: of B transitions, which have `states`, `actions` and `next_states`; unscaled.
+            reward: gives rewards [B], unscaled, of B transitions with `states`, `actions` and `next_states`.
         """
 
     def state_dict(self) -> dict[str, Any]:

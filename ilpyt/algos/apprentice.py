@@ -10,21 +10,43 @@ import torch
 from torch import Tensor
 
 from ilpyt.agents.mixture_agent import PolicyMixture
-from ilpyt.agents.rl_agent import RLAgent
+from ilpyt.agents.rl_agent import CHUNK, RLAgent
 from ilpyt.algos.base_algo import BaseAlgorithm
 from ilpyt.algos.ppo import PPO
 from ilpyt.nets.features import FeatureMap
 from ilpyt.runners.experiences import Experiences
 from ilpyt.runners.runner import play
+from ilpyt.utils.errors import DataError
+from ilpyt.utils.replay_memory import ReplayMemory
 from ilpyt.utils.seed_utils import VALIDATION_SEED
 
 Features = Callable[[Tensor, Tensor], Tensor]
 
 
+@torch.no_grad()
+def evaluate_features(features: Features, states: Tensor, actions: Tensor) -> Tensor:
+    """phi(s, a), float32 [B, K].
+
+    Raises:
+        DataError: the function gives something else, or numbers that aren't finite.
+    """
+    parts = [features(*part) for part in zip(states.split(CHUNK), actions.split(CHUNK), strict=True)]
+    if not all(isinstance(part, Tensor) and part.dim() == 2 for part in parts) or sum(map(len, parts)) != len(states):
+        given = [list(part.shape) if isinstance(part, Tensor) else type(part).__name__ for part in parts]
+        raise DataError(
+            f"features must give a tensor [B, K] for B states and actions; for {min(CHUNK, len(states))} they gave "
+            f"{given[0]}"
+        )
+    phi = torch.cat(parts).float()
+    if not torch.isfinite(phi).all():
+        row = int((~torch.isfinite(phi)).any(1).nonzero()[0])
+        raise DataError(f"features gave nan or infinity for state {states[row].tolist()}: {phi[row].tolist()}")
+    return phi
+
+
 def feature_expectations(episodes: Experiences, features: Features, gamma: float) -> np.ndarray:
     """mu: mean over episodes of sum_t gamma^t phi(s_t, a_t) (Abbeel & Ng 2004, section 2), float64 [K]."""
-    with torch.no_grad():
-        phi = features(episodes.states, episodes.actions).double()
+    phi = evaluate_features(features, episodes.states, episodes.actions).double()
     steps = torch.cat([torch.arange(end - start) for start, end in episodes.bounds()]).to(phi.device)
     return ((gamma ** steps.double()) @ phi / len(episodes.bounds())).cpu().numpy()
 
@@ -47,29 +69,29 @@ def closest_mixture(expert: np.ndarray, policies: np.ndarray) -> np.ndarray:
     """Probabilities [P] whose mixture of policies [P, K] comes closest to the expert [K] (Abbeel & Ng 2004, section 3).
 
     min |expert - lambda . policies| for lambda >= 0 that sum to 1, by the method of Wolfe 1976, "Finding the nearest
-    point in a polytope". Its residual is also the solution of the max-margin problem (ibid., eq. 11), whose dual it is.
+    point in a polytope". Its residual also solves the max-margin problem (ibid., eqs. 10 to 12), whose dual it is.
     """
     offsets = policies - expert
+    offsets = offsets / (np.linalg.norm(offsets, axis=1).max() or 1.0)
     chosen = [int(np.argmin((offsets**2).sum(1)))]
     shares = np.ones(1)
-    tolerance = 1e-12 * max(1.0, float((offsets**2).sum(1).max()))
     while True:
         residual = shares @ offsets[chosen]
         nearest = int(np.argmin(offsets @ residual))
-        if nearest in chosen or offsets[nearest] @ residual > residual @ residual - tolerance:
+        if nearest in chosen or offsets[nearest] @ residual > residual @ residual - 1e-12:
             break
         chosen, shares = [*chosen, nearest], np.append(shares, 0.0)
-        while True:
-            target = _closest_in_affine_hull(offsets[chosen])
-            if (target > 0).all():
-                shares = target
-                break
+        while (target := _closest_in_affine_hull(offsets[chosen])).min() <= 0:
             leaving = target <= 0  # go as far towards it as all shares stay positive, and drop those that reach 0
             step = np.min(shares[leaving] / np.maximum(shares[leaving] - target[leaving], 1e-300))
             shares = shares + min(step, 1.0) * (target - shares)
             kept = shares > 1e-14
             chosen, shares = [c for c, keep in zip(chosen, kept, strict=True) if keep], shares[kept]
             shares = shares / shares.sum()
+        else:
+            shares = target
+        if nearest not in chosen:
+            break  # it can't bring the mixture closer than rounding lets it
     mixture = np.zeros(len(policies))
     mixture[chosen] = shares
     return mixture
@@ -77,10 +99,11 @@ def closest_mixture(expert: np.ndarray, policies: np.ndarray) -> np.ndarray:
 
 def _closest_in_affine_hull(points: np.ndarray) -> np.ndarray:
     """Weights that sum to 1, of any sign, whose combination of points [P, K] is closest to the origin."""
-    n = len(points)
-    system = np.zeros((n + 1, n + 1))
-    system[:n, :n], system[n, :n], system[:n, n] = points @ points.T, 1.0, 1.0
-    return np.linalg.lstsq(system, np.append(np.zeros(n), 1.0), rcond=None)[0][:n]
+    first, *others = points
+    if not others:
+        return np.ones(1)
+    weights = np.linalg.lstsq((others - first).T, -first, rcond=None)[0]
+    return np.append(1 - weights.sum(), weights)
 
 
 class FeatureMatching:
@@ -138,7 +161,7 @@ class AppL(BaseAlgorithm):
     """Learns policies for one reward after another, each of which says what the expert does and those before don't.
 
     If the expert's reward is linear in the features, a mixture of policies with its feature expectations is as good as
-    the expert (Abbeel & Ng 2004, theorem 1).
+    the expert (Abbeel & Ng 2004, section 3).
 
     Attributes:
         matching: the feature expectations and the margin, after `train`.
@@ -148,7 +171,7 @@ class AppL(BaseAlgorithm):
     agent: RLAgent
     agent_class = RLAgent
     matching: FeatureMatching
-    mixture: PolicyMixture
+    mixture: PolicyMixture | None = None
 
     make_agent = PPO.make_agent
     _tests_mixture = False
@@ -217,6 +240,7 @@ class AppL(BaseAlgorithm):
 
         self.matching = FeatureMatching(feature_expectations(demos, phi, self.agent.gamma), method)
         self._policies: list[dict[str, Any]] = []
+        self.mixture, self._tests_mixture = None, False
         initial = None if warm_start else copy.deepcopy(self.agent.state_dict())
         config: dict[str, Any] = {**counts, "epsilon": epsilon, "method": method, "select": select, "until": until}
         config |= {"warm_start": warm_start, "features": phi, "expert_demos": expert_demos}
@@ -236,11 +260,11 @@ class AppL(BaseAlgorithm):
                     score = self._evaluate(phi, evaluation_episodes)
                     has_reached = until is not None and score >= until
                     self.log(self.steps_done, {**metrics, **self._diagnose(score, rewards)})
+                    self.save()
                     if has_reached or self.matching.margin <= epsilon:
                         break
             finally:
-                self._select(has_reached)
-                self._tests_mixture = select == "mixture"
+                self._select(select, has_reached)
         why, iterations = "Reached the goal" if has_reached else "Ended", len(self._policies) - 1
         self.say(f"{why} after {iterations} iterations, margin {self.matching.margin:.4g}; kept no. {self._best}.")
 
@@ -262,9 +286,8 @@ class AppL(BaseAlgorithm):
         """Rewards [B] of B transitions, w . phi(s, a)."""
         weights = torch.as_tensor(self.matching.weights, dtype=torch.float32, device=self.agent.device)
 
-        @torch.no_grad()
         def reward(transitions: Any) -> Tensor:
-            return phi(transitions.states, transitions.actions) @ weights
+            return evaluate_features(phi, transitions.states, transitions.actions) @ weights
 
         return reward
 
@@ -272,7 +295,7 @@ class AppL(BaseAlgorithm):
         """Take in the policy as it is, by its feature expectations; its mean return."""
         episodes = play(self.agent, self.env, num_episodes, seed=VALIDATION_SEED, use_gpu=self.use_gpu)
         self.matching.add(feature_expectations(episodes.to_gpu() if self.use_gpu else episodes, phi, self.agent.gamma))
-        self._policies.append({name: copy.deepcopy(net.state_dict()) for name, net in self.agent.named_nets()})
+        self._policies.append(self.agent.get_weights())
         return float(np.mean(episodes.get_episode_rewards()))
 
     def _diagnose(self, score: float, rewards: Tensor) -> dict[str, float]:
@@ -285,7 +308,7 @@ class AppL(BaseAlgorithm):
             "updates": float(self.agent.num_updates()),
         }
 
-    def _select(self, has_reached: bool) -> None:
+    def _select(self, select: str, has_reached: bool) -> None:
         """Make the mixture, and give the agent the best policy."""
         if not self._policies:
             return
@@ -293,15 +316,15 @@ class AppL(BaseAlgorithm):
         mixed = np.flatnonzero(probabilities).tolist()
         self.mixture = PolicyMixture([self._policy(k) for k in mixed], probabilities[mixed].tolist())
         self.mixture.device = self.agent.device
+        self._tests_mixture = select == "mixture"
         self._best = len(self._policies) - 1 if has_reached else int(np.argmin(self.matching.distances()))
-        for name, net in self.agent.named_nets():
-            net.load_state_dict(self._policies[self._best][name])
+        self.agent.set_weights(self._policies[self._best])
 
     def _policy(self, number: int) -> RLAgent:
-        """A copy of the agent as it was after an iteration."""
-        policy = copy.deepcopy(self.agent)
-        for name, net in policy.named_nets():
-            net.load_state_dict(self._policies[number][name])
+        """A copy of the agent, as it was after an iteration, to act with."""
+        memories = {id(value): value for value in vars(self.agent).values() if isinstance(value, ReplayMemory)}
+        policy = copy.deepcopy(self.agent, memories)  # what it remembers is large, and of no use for acting
+        policy.set_weights(self._policies[number])
         return policy
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from ilpyt.agents.base_agent import BaseAgent
+from ilpyt.agents.imitation_agent import StateActions
 from ilpyt.envs.vec_env import VecEnv
 from ilpyt.runners.experiences import Experiences
 from ilpyt.runners.runner import Runner, evaluate
@@ -262,7 +263,9 @@ def _check_agent_fits(agent: BaseAgent, env: VecEnv) -> None:
         with agent.test_mode(), torch.inference_mode():
             actions = agent.step(states)
             for name, net in agent.named_nets():  # noqa: B007 (the error says which)
-                if not net.takes_actions and not net.takes_next_states:
+                if net.takes_actions or net.takes_next_states:
+                    net.on_transitions(StateActions(states, torch.from_numpy(actions).to(agent.device), states))
+                else:
                     net(states)
     except Exception as error:
         raise DataError(

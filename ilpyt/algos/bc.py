@@ -4,13 +4,14 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from ilpyt.agents.imitation_agent import ImitationAgent
+from ilpyt.agents.imitation_agent import CHUNK, ImitationAgent
 from ilpyt.algos.base_algo import BaseAlgorithm
 from ilpyt.algos.monitor import BestWeights
 from ilpyt.envs.vec_env import VecEnv
-from ilpyt.nets.base_net import BaseNetwork
+from ilpyt.nets.base_net import LOG_STD_BOUNDS, BaseNetwork
 from ilpyt.nets.choose import choose_net
 from ilpyt.runners.experiences import Experiences
 
@@ -103,25 +104,40 @@ class BC(BaseAlgorithm):
         return self.epochs
 
 
-def clone(policy: BaseNetwork, demos: Experiences, num_epochs: int, batch_size: int = 256, lr: float = 1e-3) -> None:
+def clone(
+    policy: BaseNetwork,
+    demos: Experiences,
+    num_epochs: int,
+    *,
+    fit_std: bool = False,
+    batch_size: int = 256,
+    lr: float = 1e-3,
+) -> None:
     """Behavioral cloning in short, for a policy that something else trains further.
-
-    Its standard deviations, if it has any, stay as they are: what it is trained by needs them to explore.
 
     Args:
         policy: the network, which takes over the weights at the end.
         demos: what the expert did.
         num_epochs: passes over all of it.
+        fit_std: give it the standard deviations that are the likeliest, if it has any. False: they stay as they are,
+            since a policy that learns on needs them to explore.
         batch_size: transitions of one gradient update.
         lr: learning rate (Adam).
     """
     agent = ImitationAgent(copy.deepcopy(policy), lr)  # an optimizer of its own needs weights of its own
-    if policy.action_type == "continuous":
+    is_normal = policy.action_type == "continuous"
+    if is_normal:
         agent.net.log_std.requires_grad_(False)
     agent.observe(demos.states)
     for _ in range(num_epochs):
         agent.train_epoch(demos.states, demos.actions, batch_size)
-    policy.load_state_dict(agent.net.state_dict())
+    weights = agent.net.state_dict()
+    if is_normal and fit_std:
+        with torch.no_grad():
+            parts = zip(demos.states.split(CHUNK), demos.actions.split(CHUNK), strict=True)
+            squares = torch.cat([(agent.net(states) - actions).square() for states, actions in parts])
+        weights["log_std"] = 0.5 * squares.mean(0).log().clamp(*(2 * bound for bound in LOG_STD_BOUNDS))
+    policy.load_state_dict(weights)
 
 
 class _EarlyStopping:

@@ -38,6 +38,7 @@ class DAgger(BaseAlgorithm):
             raise ValueError(f"max_mem must be at least 1, got {max_mem}")
         super().initialize(*args, **kwargs)
         self.max_mem = max_mem
+        self.aggregate = Aggregate(1)
 
     def train(
         self,
@@ -52,7 +53,7 @@ class DAgger(BaseAlgorithm):
         until: float | None = None,
         validation_episodes: int = 20,
     ) -> None:
-        """Iterate: act, ask the expert, learn from all answers so far (alg. 3.1).
+        """Iterate: act, ask the expert, learn from all answers so far, of former calls too (alg. 3.1).
 
         After each iteration the learner plays episodes of its own, greedily; the weights that are kept are those of the
         iteration in which it agreed with the expert best there (least loss), as the paper selects them (theorem 3.1).
@@ -66,12 +67,13 @@ class DAgger(BaseAlgorithm):
             expert: an agent, or any function from states [B, *obs] (a tensor) to actions [B] or [B, A]. It is asked
                 about many states at once, so its answer may depend on the state only.
             beta: probability, by iteration from 0, that the expert acts instead of the learner, or a schedule of it.
-                `EXPERT_FIRST`: in the first iteration only, which the paper found best (section 4);
+                `EXPERT_FIRST`: in the first iteration only, as the paper often does (section 3);
                 `Linear(1, 0, k)`: less and less; `Exponential(p)`: p to the power of the iteration.
             expert_demos: demonstrations to begin with; a file, or `Experiences`.
             until: stop when the mean return of the validation episodes reaches this, and keep those weights.
-            validation_episodes: episodes that the learner plays after each iteration; always with the same seeds, which
-                are not those of `test`.
+            validation_episodes: episodes that the learner plays after each iteration, always with the same seeds, which
+                are not those of `test`. The expert is asked about all their states, often more than are learnt from;
+                `expert/queries` in the log counts both.
 
         Raises:
             DataError: the expert fails, or its actions don't fit the environment.
@@ -84,31 +86,35 @@ class DAgger(BaseAlgorithm):
         if expert is None:
             raise TypeError("train needs an expert: an agent, or a function from states to actions")
         schedule = as_schedule(beta)
-        mixture = MixtureAgent(expert, self.agent)
-        mixture.device = self.agent.device
-        self.runner.agent = mixture
         demos = None if expert_demos is None else self.load_demos(expert_demos)
+        mixture = MixtureAgent(expert, self.agent, fit=self._fit)
+        mixture.device = self.agent.device
         most = num_episodes * T_steps * self.env.num_envs + (0 if demos is None else len(demos))
-        aggregate = Aggregate(min(self.max_mem, most))
+        self.aggregate = Aggregate(min(self.max_mem, len(self.aggregate) + most), self.aggregate)
         if demos is not None:
             self.agent.observe(demos.states)
-            aggregate.add(demos.states, demos.actions)
+            self.aggregate.add(demos.states, demos.actions)
 
         best, has_reached = BestWeights(self.agent), False
         config: dict[str, Any] = {**counts, "expert": type(expert).__name__, "beta": beta, "until": until}
         with self.training(num_episodes, "iteration", **config, expert_demos=expert_demos) as bar:
             try:
+                self.runner.agent = mixture
                 for iteration in bar.steps(range(num_episodes)):
                     mixture.beta = schedule(iteration)
+                    if not 0 <= mixture.beta <= 1:
+                        raise ValueError(f"beta must be in 0..1, it is {mixture.beta} in iteration {iteration}")
                     with self.agent.test_mode():  # the learner acts as it will be tested
                         states = self.runner.generate_batch(T_steps).states.flatten(0, 1)
                     self.agent.observe(states)
-                    aggregate.add(states, self.label(mixture, states))
+                    self.aggregate.add(states, torch.from_numpy(mixture.label(states)).to(states.device))
                     for _ in range(num_epochs):
-                        metrics = self.agent.train_epoch(aggregate.states, aggregate.actions, batch_size)
+                        metrics = self.agent.train_epoch(self.aggregate.states, self.aggregate.actions, batch_size)
                     metrics |= self._validate(mixture, validation_episodes)
-                    metrics |= {"beta": mixture.beta, "states": float(len(aggregate))}
-                    self.log(self.steps_done, {**metrics, "updates": float(self.agent.updates)})
+                    metrics |= {"beta": mixture.beta, "states": float(len(self.aggregate))}
+                    metrics |= {"expert/queries": float(mixture.queries), "updates": float(self.agent.updates)}
+                    self.log(self.steps_done, metrics)
+                    self.save()
                     best.offer(-metrics["validation_loss"], iteration + 1)
                     has_reached = until is not None and metrics["evaluation/return"] >= until
                     if has_reached:
@@ -125,9 +131,9 @@ class DAgger(BaseAlgorithm):
         """Env steps, which the weights are numbered with."""
         return self.runner.env_steps
 
-    def label(self, mixture: MixtureAgent, states: Tensor) -> Tensor:
-        """The expert's actions in states [B, *obs], as the environment takes them: int64 [B] or float32 [B, A]."""
-        labels, env = mixture.label(states), self.env
+    def _fit(self, labels: np.ndarray) -> np.ndarray:
+        """The expert's actions [B, ...] as the environment takes them."""
+        env = self.env
         if labels.shape[1:] != env.action_shape or (env.action_bounds is None and labels.dtype.kind != "i"):
             raise DataError(
                 f"the expert gives {labels.dtype} actions of shape {list(labels.shape[1:])}; "
@@ -137,27 +143,29 @@ class DAgger(BaseAlgorithm):
         row = env.find_invalid_action(labels)
         if row is not None:
             raise DataError(
-                f"the expert gives the action {labels[row].tolist()} in state {states[row].tolist()}, out of range for "
-                f"{env.description['env_id']} ({env.action_space})"
+                f"the expert gives the action {labels[row].tolist()}, out of range for {env.description['env_id']} "
+                f"({env.action_space})"
             )
-        return torch.from_numpy(labels).to(states.device)
+        return labels
 
     def _validate(self, mixture: MixtureAgent, num_episodes: int) -> dict[str, float]:
         """How far the learner is from the expert in the states that it gets itself into, and its return there."""
         own = play(self.agent, self.env, num_episodes, seed=VALIDATION_SEED, use_gpu=self.use_gpu)
-        states = own.states.to(self.agent.device)
-        agreement = self.agent.validate(StateActions(states, self.label(mixture, states)))
+        labels = torch.from_numpy(mixture.label(own.states)).to(self.agent.device)
+        agreement = self.agent.validate(StateActions(own.states.to(self.agent.device), labels))
         return {**agreement, "evaluation/return": float(np.mean(own.get_episode_rewards()))}
 
 
 class Aggregate:
     """The states so far, and the expert's actions in them, in tensors that are allocated once."""
 
-    def __init__(self, capacity: int) -> None:
-        """Hold nothing yet; the first `add` allocates memory for `capacity` states."""
+    def __init__(self, capacity: int, former: "Aggregate | None" = None) -> None:
+        """Hold what `former` held; the first `add` allocates memory for `capacity` states."""
         self.capacity = capacity
         self.added = 0
         self._states = self._actions = torch.empty(0)
+        if former is not None and len(former):
+            self.add(former.states, former.actions)
 
     def __len__(self) -> int:
         """Number of states held."""

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from ilpyt.agents.gail_agent import GAILAgent, Transitions
+from ilpyt.agents.gail_agent import GAILAgent
+from ilpyt.agents.imitation_agent import StateActions
 from ilpyt.agents.rl_agent import ActorCriticAgent
 from ilpyt.algos.base_algo import BaseAlgorithm
 from ilpyt.algos.bc import clone
@@ -12,6 +13,7 @@ from ilpyt.algos.ppo import PPO
 from ilpyt.envs.vec_env import VecEnv
 from ilpyt.nets.choose import choose_net
 from ilpyt.runners.experiences import Experiences
+from ilpyt.utils.errors import DataError
 
 
 class GAIL(BaseAlgorithm):
@@ -68,7 +70,8 @@ class GAIL(BaseAlgorithm):
             num_steps: so many env steps have been made, over all environments.
             until: the mean return of the last 100 training episodes, or with `eval_interval` that of an evaluation, has
                 reached this.
-            warm_start_epochs: passes of behavioral cloning over the demonstrations before (the paper, section 5).
+            warm_start_epochs: passes of behavioral cloning over the demonstrations before the first update (the paper,
+                section 7, suggests it).
             monitor_kwargs: keywords of `Monitor`: `eval_interval`, `eval_episodes`, `log_interval`.
 
         Raises:
@@ -78,15 +81,18 @@ class GAIL(BaseAlgorithm):
         """
         if expert_demos is None:
             raise TypeError("train needs expert_demos: a demonstration file, or Experiences")
+        if warm_start_epochs < 0:
+            raise ValueError(f"warm_start_epochs must be at least 0, got {warm_start_epochs}")
         rollout_steps = self.agent.gen.rollout_steps if rollout_steps is None else rollout_steps
         monitor = Monitor(
             self, num_episodes, num_steps=num_steps, until=until, save_interval=save_interval, **monitor_kwargs
         )
         experiences = self.load_demos(expert_demos)
         demos = transitions_for(self.agent, experiences)
+        self.agent.demonstrate(demos)
         if len(demos.states) < self.agent.batch_size:
             self.say(f"{len(demos.states)} transitions of the expert are fewer than a minibatch; they are repeated.")
-        if warm_start_epochs:
+        if warm_start_epochs and not self.agent.num_updates():
             if not isinstance(self.agent.gen, ActorCriticAgent):
                 raise TypeError(f"a {type(self.agent.gen).__name__} has no policy that could be cloned from the expert")
             clone(self.agent.gen.actor, experiences, warm_start_epochs)
@@ -94,7 +100,7 @@ class GAIL(BaseAlgorithm):
         with monitor.training(**config):
             while not monitor.is_over:
                 batch = self.runner.generate_batch(rollout_steps)
-                monitor.record(batch, self.agent.update(batch, demos))
+                monitor.record(batch, self.agent.update(batch))
 
     @property
     def steps_done(self) -> int:
@@ -102,9 +108,11 @@ class GAIL(BaseAlgorithm):
         return self.runner.env_steps
 
 
-def transitions_for(agent: GAILAgent, demos: Experiences) -> Transitions:
+def transitions_for(agent: GAILAgent, demos: Experiences) -> StateActions:
     """All transitions of the demonstrations, or those whose next state is known if the discriminator takes it."""
     if not agent.disc.takes_next_states:
-        return Transitions(demos.states, demos.actions)
+        return StateActions(demos.states, demos.actions)
     rows = (~demos.dones[:-1]).nonzero().flatten()
-    return Transitions(demos.states[rows], demos.actions[rows], demos.states[rows + 1])
+    if not len(rows):
+        raise DataError("these demonstrations have no two steps in a row, but the discriminator takes the next state")
+    return StateActions(demos.states[rows], demos.actions[rows], demos.states[rows + 1])

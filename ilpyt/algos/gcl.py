@@ -50,7 +50,7 @@ class GCL(BaseAlgorithm):
         batch_size: int = 16,
         expert_demos: str | Path | Experiences | None = None,
         *,
-        rollout_episodes: int = 16,
+        rollout_episodes: int | None = None,
         clone_epochs: int = 30,
         warm_start: bool = False,
         num_steps: int | None = None,
@@ -67,9 +67,11 @@ class GCL(BaseAlgorithm):
             num_reward_updates: gradient updates of the cost in each iteration (alg. 2, K).
             batch_size: episodes of the expert, and as many sampled ones, in one of them.
             expert_demos: a demonstration file, or `Experiences`; there is no default.
-            rollout_episodes: episodes that are played in each iteration.
+            rollout_episodes: episodes that are played in each iteration; None: 16, or one in each environment if those
+                are more. Environments play equally many, and step on until all are done.
             clone_epochs: passes of behavioral cloning over the demonstrations, to find out how likely they were.
-            warm_start: begin with the clone's policy instead of a random one (alg. 1, line 1, leaves the choice).
+            warm_start: begin with the clone's policy instead of a random one (alg. 1, line 1, leaves the choice), its
+                standard deviations apart. Only before the first update.
             num_steps: so many env steps have been made.
             until: the mean return of the last 100 training episodes, or with `eval_interval` that of an evaluation, has
                 reached this.
@@ -82,6 +84,7 @@ class GCL(BaseAlgorithm):
         """
         if expert_demos is None:
             raise TypeError("train needs expert_demos: a demonstration file, or Experiences")
+        rollout_episodes = max(16, self.env.num_envs) if rollout_episodes is None else rollout_episodes
         counts = {
             "num_reward_updates": num_reward_updates,
             "batch_size": batch_size,
@@ -95,9 +98,10 @@ class GCL(BaseAlgorithm):
         demos = self.load_demos(expert_demos)
         policy = self.agent.actor.actor
         proposal = copy.deepcopy(policy)
-        clone(proposal, demos, clone_epochs)
-        if warm_start:
-            policy.load_state_dict(proposal.state_dict())
+        clone(proposal, demos, clone_epochs, fit_std=True)
+        if warm_start and not self.agent.num_updates():
+            own = {name: tensor for name, tensor in policy.state_dict().items() if name == "log_std"}
+            policy.load_state_dict({**proposal.state_dict(), **own})
         self.agent.demonstrate(trajectories(demos.states, demos.actions, demos.dones), proposal)
         with monitor.training(**counts, expert_demos=expert_demos, warm_start=warm_start):
             while not monitor.is_over:

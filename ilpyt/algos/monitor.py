@@ -1,6 +1,5 @@
 """What train loops over env steps share: counting, logging, evaluating, and knowing when to stop."""
 
-import copy
 import math
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -34,14 +33,13 @@ class BestWeights:
         is_better = score > self.score
         if is_better:
             self.score, self.step = score, step
-            self._weights = {name: copy.deepcopy(net.state_dict()) for name, net in self._agent.named_nets()}
+            self._weights = self._agent.get_weights()
         return is_better
 
     def restore(self) -> None:
         """Give the agent the best weights, if any were offered."""
         if self._weights is not None:
-            for name, net in self._agent.named_nets():
-                net.load_state_dict(self._weights[name])
+            self._agent.set_weights(self._weights)
 
 
 class Monitor:
@@ -107,6 +105,7 @@ class Monitor:
         self.has_reached = False
         self._evaluated_at = self.runner.env_steps
         self._counts_episodes = num_steps is None
+        self._made = self.runner.episodes if self._counts_episodes else self.runner.env_steps
         self._total = num_steps or num_episodes or 0
         self._max_episodes = math.inf if num_episodes is None else self.runner.episodes + num_episodes
         self._max_steps = math.inf if num_steps is None else self.runner.env_steps + num_steps
@@ -141,8 +140,9 @@ class Monitor:
 
     def record(self, batch: Batch, metrics: Mapping[str, float]) -> None:
         """Take in a rollout and the metrics of the update on it."""
-        steps, episodes = batch.rewards.numel(), len(batch.infos)
-        self._bar.advance(episodes if self._counts_episodes else steps)
+        made = self.runner.episodes if self._counts_episodes else self.runner.env_steps
+        self._bar.advance(made - self._made)
+        self._made = made
         self._recent.extend(batch.infos)
         for name, value in metrics.items():
             self._metrics.setdefault(name, []).append(value)

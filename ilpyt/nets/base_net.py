@@ -38,16 +38,20 @@ class BaseNetwork(nn.Module, abc.ABC):
         """Make the layers."""
 
     @abc.abstractmethod
-    def encode(self, x: Tensor, a: Tensor | None = None) -> list[Tensor]:
-        """Inputs as the layers take them, float32 [B, ...] each: states, and actions if the network takes any."""
-
-    @abc.abstractmethod
-    def decode(self, inputs: list[Tensor]) -> Tensor:
-        """Outputs [B, output_shape] for what `encode` gave."""
-
     def forward(self, x: Tensor, a: Tensor | None = None) -> Tensor:
         """Outputs [B, output_shape] for states `x` [B, *obs] and, where the network takes them, actions `a`."""
-        return self.decode(self.encode(x, a))
+
+    def encode(self, x: Tensor, a: Tensor | None = None) -> list[Tensor]:
+        """The first half of `forward`: inputs as the layers take them, float32 [B, ...] each.
+
+        A gradient penalty is taken with respect to these, so a network that is to have one on discrete actions or
+        images says here how it makes numbers of them.
+        """
+        return [x] if a is None else [x, a]
+
+    def decode(self, inputs: list[Tensor]) -> Tensor:
+        """The second half of `forward`: outputs [B, output_shape] for what `encode` gave."""
+        return self(*inputs)
 
     def encode_transitions(self, transitions: Any) -> list[Tensor]:
         """What `encode` gives for as much as the network takes of B transitions.

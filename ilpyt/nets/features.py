@@ -64,12 +64,18 @@ class FeatureMap(nn.Module):
         if kind == "fourier" and (num_features < 2 or bandwidth <= 0):
             raise ValueError(f"it takes num_features >= 2 and bandwidth > 0, got {num_features} and {bandwidth}")
         self.num_features, self._map = kinds[kind]
+        self.kind = kind
+        self.bandwidth = bandwidth
         if kind == "fourier":
             self.register_buffer("frequencies", torch.randn(size, num_features - 1) / (bandwidth * math.sqrt(size)))
             self.register_buffer("phases", 2 * math.pi * torch.rand(num_features - 1))
 
     frequencies: Tensor
     phases: Tensor
+
+    def extra_repr(self) -> str:
+        """What it says of itself when printed."""
+        return f"{self.kind}, num_features={self.num_features}, bandwidth={self.bandwidth}"
 
     def observe(self, states: Tensor) -> None:
         """Normalise by states [B, *obs] from now on, and by those seen before."""

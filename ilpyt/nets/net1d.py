@@ -46,6 +46,10 @@ class Net1D(BaseNetwork):
         self.layers = MLP([math.prod(input_shape) + action_size, *hidden_sizes, output_shape], activation)
         self.set_head(action_type, output_shape, log_std, noise_correlation)
 
+    def forward(self, x: Tensor, a: Tensor | None = None) -> Tensor:
+        """Outputs float32 [B, output_shape] for states `x` [B, *obs] and actions `a` [B] or [B, A]."""
+        return self.decode(self.encode(x, a))
+
     def encode(self, x: Tensor, a: Tensor | None = None) -> list[Tensor]:
         """One vector [B, size] of states float32 [B, *obs], normalised, and actions [B] or [B, A]."""
         if self.normalizer is not None:

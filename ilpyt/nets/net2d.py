@@ -45,6 +45,10 @@ class Net2D(BaseNetwork):
         self.layers = MLP([channels * height * width + action_size, *hidden_sizes, output_shape], activation)
         self.set_head(action_type, output_shape, log_std, noise_correlation)
 
+    def forward(self, x: Tensor, a: Tensor | None = None) -> Tensor:
+        """Outputs float32 [B, output_shape] for states `x` [B, *obs] and actions `a` [B] or [B, A]."""
+        return self.decode(self.encode(x, a))
+
     def encode(self, x: Tensor, a: Tensor | None = None) -> list[Tensor]:
         """Images float32 [B, C, H, W] in 0..1 of uint8 [B, H, W, C], and encoded actions [B, size] if it takes any."""
         x = x.permute(0, 3, 1, 2).float() / 255 if x.dtype == torch.uint8 else x.permute(0, 3, 1, 2)

@@ -29,7 +29,7 @@ APPL = {
         env={"num_env": 8},
         net={"hidden_sizes": (64, 64)},
         agent={**LEARNER, "lr": 1e-3, "gamma": 0.98, "gae_lambda": 0.8, "reward_scale": 0.5},
-        train={"num_episodes": 40, "batch_size": 32, "num_train": 8, "until": 200, "evaluation_episodes": 300},
+        train={"num_episodes": 40, "batch_size": 32, "num_train": 16, "until": 200, "evaluation_episodes": 500},
     ),
     "MountainCar-v0": Settings(
         env={"num_env": 16},

@@ -152,7 +152,8 @@ class Experiences:
         ends[-1] = True
         terminated = self.dones & ~self.truncated
         kept = ~ends | terminated
-        following = torch.where(ends, torch.arange(len(self)), torch.arange(len(self)) + 1).to(ends.device)
+        rows = torch.arange(len(self), device=ends.device)
+        following = torch.where(ends, rows, rows + 1)
         cut = torch.zeros_like(ends)
         cut[:-1] = ~kept[1:]  # the transition before one that is left out is the last of its episode
         fields = {

@@ -28,7 +28,7 @@ class Runner:
 
     Attributes:
         env_steps: made so far, over all environments.
-        episodes: finished so far, over all environments.
+        episodes: finished so far, over all environments; where a number was asked for, so many.
     """
 
     def __init__(self, env: "VecEnv", agent: "BaseAgent", use_gpu: bool = False) -> None:
@@ -135,7 +135,7 @@ class Runner:
         if num_episodes < 1:
             raise ValueError(f"num_episodes must be at least 1, got {num_episodes}")
         self.reset(seed)
-        n = self.env.num_envs
+        n, finished = self.env.num_envs, self.episodes
         playing = [i if i < num_episodes else None for i in range(n)]  # the episode that an environment is in
         while any(k is not None for k in playing):
             states = self._states
@@ -147,6 +147,7 @@ class Runner:
                 if dones[i]:
                     playing[i] = k + n if k + n < num_episodes else None
         self._states = None  # some environments are amid episodes that nobody counts: start afresh
+        self.episodes = finished + num_episodes
 
     @torch.inference_mode()
     def _step(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, Any], list[dict[str, Any]]]:

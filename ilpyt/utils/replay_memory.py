@@ -6,8 +6,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-CHUNK = 4096  # transitions that are relabelled at once
-
 
 class Transitions(NamedTuple):
     """B transitions over n env steps, drawn from a replay memory.
@@ -82,7 +80,9 @@ class ReplayMemory:
         if self.size:
             self._data["dones"][self.head - 1] = True
 
-    def sample(self, batch_size: int, gamma: float, n_step: int = 1) -> Transitions:
+    def sample(
+        self, batch_size: int, gamma: float, n_step: int = 1, reward: Callable[[Any], Tensor] | None = None
+    ) -> Transitions:
         """Draw transitions uniformly, with replacement.
 
         Args:
@@ -90,6 +90,8 @@ class ReplayMemory:
             gamma: discount per env step.
             n_step: sum rewards over so many env steps, fewer where the episode ends before (Sutton & Barto 2018, eq.
                 7.1). The latest `n_step - 1` steps, whose successors aren't there yet, aren't drawn as a beginning.
+            reward: gives the rewards [B] of B transitions (`states`, `actions`, `next_states`), in the place of those
+                that were stored.
 
         Raises:
             ValueError: fewer than `n_step` env steps are held.
@@ -100,14 +102,20 @@ class ReplayMemory:
         start = torch.randint((self.size - n_step + 1) * num_envs, (batch_size,), device=flat["rewards"].device)
         if self.size == self.rows:
             start = (start + self.head * num_envs) % (self.rows * num_envs)  # counted from the oldest
-        rewards = flat["rewards"][start]
+
+        def rewards_of(rows: Tensor) -> Tensor:
+            if reward is None:
+                return flat["rewards"][rows]
+            return reward(_Rollout(**{name: field[rows] for name, field in flat.items()}))
+
+        rewards = rewards_of(start)
         last = start
         if n_step > 1:
             running = ~flat["dones"][start]
             discount = torch.full_like(rewards, gamma)
             for k in range(1, n_step):
                 row = (start + k * num_envs) % (self.rows * num_envs)
-                rewards = rewards + discount * running * flat["rewards"][row]
+                rewards = rewards + discount * running * rewards_of(row)
                 last = torch.where(running, row, last)
                 discount = torch.where(running, discount * gamma, discount)
                 running &= ~flat["dones"][row]
@@ -115,14 +123,6 @@ class ReplayMemory:
         else:
             discounts = gamma * ~flat["terminated"][last]
         return Transitions(flat["states"][start], flat["actions"][start], rewards, flat["next_states"][last], discounts)
-
-    def relabel(self, reward: Callable[[Any], Tensor]) -> None:
-        """Replace all rewards, by what `reward` gives, [B], for B transitions (`states`, `actions`, `next_states`)."""
-        filled = self.size * self._data["rewards"].shape[1] if self._data else 0  # the ring fills from its first row
-        for start in range(0, filled, CHUNK):
-            rows = slice(start, min(start + CHUNK, filled))
-            part = {name: flat[rows] for name, flat in self._flat.items()}
-            self._flat["rewards"][rows] = reward(_Rollout(**part))
 
     def state_dict(self) -> dict[str, Any]:
         """What it holds, oldest first."""

@@ -12,11 +12,11 @@ import ilpyt
 from ilpyt.agents import A2CAgent, DQNAgent, GAILAgent, HeuristicAgent, PPOAgent
 from ilpyt.agents.gail_agent import (
     REWARDS,
-    Transitions,
     bernoulli_entropy,
     discriminator_loss,
     gradient_penalty,
 )
+from ilpyt.agents.imitation_agent import StateActions
 from ilpyt.algos import DQN, PPO
 from ilpyt.nets import Net1D, choose_net
 from ilpyt.runners import Batch
@@ -52,7 +52,7 @@ class TableNet(Net1D):
 def drawn(probabilities, size):
     """Transitions whose (state, action) follows a table [3, 2]."""
     cells = torch.multinomial(probabilities.flatten(), size, replacement=True)
-    return Transitions(STATES[cells // 2], cells % 2, STATES[cells // 2])
+    return StateActions(STATES[cells // 2], cells % 2, STATES[cells // 2])
 
 
 def rollout(transitions, rewards=None):
@@ -74,16 +74,26 @@ def learner():
     return A2CAgent(*nets, lr=0.0)
 
 
+def teach(agent, batch, demos):
+    """One update by these demonstrations."""
+    agent.demonstrate(demos)
+    return agent.update(batch)
+
+
 EXPERT = torch.tensor([[0.30, 0.10], [0.05, 0.25], [0.20, 0.10]])
 LEARNER = torch.tensor([[0.10, 0.20], [0.20, 0.10], [0.10, 0.30]])
 
 
-def train_discriminator(expert, learner_table, updates=400, **kwargs):
+def train_discriminator(expert, learner_table, updates=300):
+    """Metrics of the last update; the learner doesn't learn."""
     torch.manual_seed(0)
-    agent = GAILAgent(learner(), TableNet(), lr=0.02, batch_size=2000, num_disc_updates=1, **kwargs)
+    agent = GAILAgent(learner(), TableNet(), batch_size=1000, num_disc_updates=1)
+    agent.gen.update = lambda batch: {}
+    agent.demonstrate(drawn(expert, 20_000))
+    batch = rollout(drawn(learner_table, 20_000))
     for k in range(updates):
-        agent.optimizers["disc"].param_groups[0]["lr"] = 0.02 * (1 - k / updates)
-        metrics = agent.update(rollout(drawn(learner_table, 2000)), drawn(expert, 20_000))
+        agent.optimizers["disc"].param_groups[0]["lr"] = 0.05 * (1 - k / updates)
+        metrics = agent.update(batch)
     return agent, metrics
 
 
@@ -166,9 +176,10 @@ def test_the_learner_is_rewarded_by_the_discriminator_as_it_is_after_its_update(
     gen = Recorder(Net1D((3,), 2, action_type="discrete"), Net1D((3,), 1), reward_scale=1.0)
     agent = GAILAgent(gen, TableNet(), lr=0.1, num_disc_updates=3)
     batch = rollout(drawn(LEARNER, 50))
-    agent.update(batch, drawn(EXPERT, 500))
-    after = F.softplus(agent.disc.table.detach()[batch.states[:, 0].argmax(1), batch.actions[:, 0]])
-    torch.testing.assert_close(gen.seen[:, 0], after)
+    batch = batch.replace(**{name: t.view(25, 2, *t.shape[2:]) for name, t in batch.tensors().items()})
+    teach(agent, batch, drawn(EXPERT, 500))
+    after = F.softplus(agent.disc.table.detach()[batch.states.argmax(2), batch.actions])
+    torch.testing.assert_close(gen.seen, after)
     assert agent.disc.table.abs().max() > 0.1
 
 
@@ -178,22 +189,28 @@ def test_the_environments_rewards_change_nothing():
         gen = PPOAgent(Net1D((3,), 2, action_type="discrete"), Net1D((3,), 1), batch_size=16)
         agent = GAILAgent(gen, TableNet(), replay_memory_size=60)
         for _ in range(3):
-            agent.update(rollout(drawn(LEARNER, 40), rewards), drawn(EXPERT, 100))
+            teach(agent, rollout(drawn(LEARNER, 40), rewards), drawn(EXPERT, 100))
         return torch.cat([p.flatten() for _, net in agent.named_nets() for p in net.parameters()])
 
     assert torch.equal(weights(torch.zeros(40, 1)), weights(torch.full((40, 1), math.nan)))
 
 
-def test_what_dqn_remembers_gets_the_newest_rewards():
+@pytest.mark.parametrize("n_step", [1, 3])
+def test_what_dqn_remembers_is_worth_what_the_discriminator_says_now(n_step):
     torch.manual_seed(0)
-    gen = DQNAgent(Net1D((3,), 2, action_type="discrete"), learning_starts=10_000, reward_scale=0.5)
+    net = Net1D((3,), 2, action_type="discrete")
+    gen = DQNAgent(net, learning_starts=10_000, reward_scale=0.5, gamma=0.9, n_step=n_step)
     agent = GAILAgent(gen, TableNet(), lr=0.1)
     for _ in range(4):
-        agent.update(rollout(drawn(LEARNER, 30)), drawn(EXPERT, 100))
-    memory = gen.replay_memory.state_dict()
-    assert len(memory["rewards"]) == 120
-    remembered = Transitions(memory["states"][:, 0], memory["actions"][:, 0], memory["next_states"][:, 0])
-    torch.testing.assert_close(memory["rewards"][:90, 0], 0.5 * agent.reward(remembered)[:90])
+        teach(agent, rollout(drawn(LEARNER, 30)), drawn(EXPERT, 100))
+    torch.manual_seed(1)
+    rewards = gen.sample().rewards
+    own = gen.replay_memory._flat
+    filled = StateActions(*(own[name][:120] for name in ("states", "actions", "next_states")))
+    own["rewards"][:120] = 0.5 * agent.reward(filled)
+    torch.manual_seed(1)
+    torch.testing.assert_close(rewards, gen.replay_memory.sample(gen.batch_size, 0.9, n_step).rewards)
+    assert rewards.std() > 0
 
 
 def test_past_rollouts_are_learnt_from_too_if_they_are_remembered():
@@ -203,7 +220,7 @@ def test_past_rollouts_are_learnt_from_too_if_they_are_remembered():
         torch.manual_seed(0)
         agent = GAILAgent(learner(), TableNet(), lr=0.05, batch_size=1000, num_disc_updates=1, **kwargs)
         for k in range(100):
-            agent.update(rollout(drawn(LEARNER if k < 50 else EXPERT, 500)), drawn(EXPERT, 10_000))
+            teach(agent, rollout(drawn(LEARNER if k < 50 else EXPERT, 500)), drawn(EXPERT, 10_000))
         return agent.disc.table.abs().max().item()
 
     assert accuracy() < 0.3
@@ -215,7 +232,7 @@ def test_the_discriminator_sees_what_it_was_made_for(env, kind):
     shapes = {"state": {}, "state-action": {"with_action_shape": True}, "transition": {"with_next_state": True}}
     disc = choose_net(env, output_shape=1, normalize=True, **shapes[kind])
     agent = GAILAgent(PPO.make_agent(env), disc, state_only=kind == "state")
-    base = Transitions(torch.rand(4, 2), torch.zeros(4, dtype=torch.int64), torch.rand(4, 2))
+    base = StateActions(torch.rand(4, 2), torch.zeros(4, dtype=torch.int64), torch.rand(4, 2))
     other_actions = base._replace(actions=torch.ones(4, dtype=torch.int64))
     other_next = base._replace(next_states=base.next_states + 1)
     moved = {name: not torch.equal(agent.logits(base), agent.logits(t)) for name, t in
@@ -266,7 +283,7 @@ def test_images_and_all_learners(gen):
         agent = GAILAgent(learner, disc, gradient_penalty_coeff=1.0, batch_size=16)
         batch = ilpyt.runners.Runner(env, agent).generate_batch(8)
         flat = batch.flatten()
-        metrics = agent.update(batch, Transitions(flat.states, flat.actions))
+        metrics = teach(agent, batch, StateActions(flat.states, flat.actions))
         assert math.isfinite(metrics["disc/loss"])
 
 
@@ -304,14 +321,91 @@ def test_state_goes_on_bit_for_bit(env):
     runner = ilpyt.runners.Runner(env, agent)
     batches = [runner.generate_batch(10) for _ in range(4)]
     flat = batches[0].flatten()
-    demos = Transitions(flat.states, flat.actions)
+    demos = StateActions(flat.states, flat.actions)
     for batch in batches[:2]:
-        agent.update(batch, demos)
+        teach(agent, batch, demos)
     again.load_state_dict(agent.state_dict())
     for one in (agent, again):
         torch.manual_seed(2)
         for batch in batches[2:]:
-            one.update(batch, demos)
+            one.demos = demos
+            one.update(batch)
     for (name, net), (_, other) in zip(agent.named_nets(), again.named_nets(), strict=True):
         for key, tensor in net.state_dict().items():
             assert torch.equal(tensor, other.state_dict()[key]), (name, key)
+
+
+def test_the_gradient_penalty_counts_by_its_coefficient(env):
+    def slope(coefficient):
+        torch.manual_seed(0)
+        disc = choose_net(env, output_shape=1, with_action_shape=True, hidden_sizes=())
+        agent = GAILAgent(PPO.make_agent(env, lr=0.0), disc, lr=0.02, gradient_penalty_coeff=coefficient, batch_size=64)
+        expert = StateActions(torch.randn(200, 2) + 5, torch.ones(200, dtype=torch.int64))  # as easy as can be
+        flags = torch.zeros(100, 1, dtype=torch.bool)
+        states = torch.randn(100, 1, 2)
+        batch = Batch(states, torch.zeros(100, 1, dtype=torch.int64), torch.zeros(100, 1), flags, flags, states)
+        for _ in range(50):
+            teach(agent, batch, expert)
+        return disc.layers[0].weight.norm().item()
+
+    assert slope(0.0) > 1.8
+    assert slope(100.0) == pytest.approx(1.0, abs=0.1)
+
+
+def test_minibatches_are_drawn_from_all_that_there_is():
+    """The last half of the demonstrations, and of the rollout, is unlike the first."""
+    torch.manual_seed(0)
+    first, second = torch.zeros(3, 2), torch.zeros(3, 2)
+    first[0, 0], second[1, 1] = 1.0, 1.0
+
+    def halves():
+        parts = [drawn(table, 500) for table in (first, second)]
+        return StateActions(
+            *(torch.cat([getattr(part, f) for part in parts]) for f in ("states", "actions", "next_states"))
+        )
+
+    agent = GAILAgent(learner(), TableNet(), lr=0.05, num_disc_updates=1, batch_size=64)
+    other = torch.zeros(3, 2)
+    other[2, 0] = 1.0
+    for _ in range(30):
+        teach(agent, rollout(drawn(other, 100)), halves())
+    assert agent.disc.table[0, 0] > 0.5
+    assert agent.disc.table[1, 1] > 0.5
+    agent = GAILAgent(learner(), TableNet(), lr=0.05, num_disc_updates=1, batch_size=64)
+    for _ in range(30):
+        teach(agent, rollout(halves()), drawn(other, 100))
+    assert agent.disc.table[0, 0] < -0.5
+    assert agent.disc.table[1, 1] < -0.5
+
+
+def test_accuracies_are_of_either_side():
+    agent = GAILAgent(learner(), TableNet(), lr=1e-9)
+    with torch.no_grad():
+        agent.disc.table.copy_(torch.tensor([[5.0, 5.0], [-5.0, -5.0], [-5.0, -5.0]]))
+    demos = StateActions(STATES[[0, 0, 0, 1]], torch.zeros(4, dtype=torch.int64))
+    played = StateActions(STATES[[0, 1, 1, 2, 2]], torch.zeros(5, dtype=torch.int64))
+    torch.manual_seed(0)
+    agent.demonstrate(demos)
+    metrics = [agent.update(rollout(played)) for _ in range(300)]
+    expert = np.mean([m["disc/accuracy_expert"] for m in metrics])
+    assert expert == pytest.approx(0.75, abs=0.05)
+    assert metrics[0]["disc/accuracy_learner"] == pytest.approx(0.8)
+    assert np.mean([m["disc/accuracy"] for m in metrics]) == pytest.approx((expert + 0.8) / 2)
+
+
+def test_the_discriminator_normalises_by_what_both_have_seen(env):
+    disc = choose_net(env, output_shape=1, with_action_shape=True, normalize=True)
+    agent = GAILAgent(PPO.make_agent(env), disc, batch_size=8)
+    runner = ilpyt.runners.Runner(env, agent)
+    batch = runner.generate_batch(10)
+    demos = StateActions(torch.full((60, 2), 9.0), torch.zeros(60, dtype=torch.int64))
+    teach(agent, batch, demos)
+    both = torch.cat([demos.states, batch.states.flatten(0, 1)])
+    torch.testing.assert_close(disc.normalizer.mean, both.mean(0))
+    assert disc.normalizer.count == 80
+
+
+def test_there_must_be_an_expert(env):
+    agent = GAILAgent(PPO.make_agent(env), choose_net(env, output_shape=1, with_action_shape=True))
+    with pytest.raises(RuntimeError, match="call demonstrate first"):
+        agent.update(ilpyt.runners.Runner(env, agent).generate_batch(2))

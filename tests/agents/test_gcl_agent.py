@@ -274,3 +274,64 @@ def test_ppo_is_a_learner_too():
     demos = played([5, 6]).flatten()
     agent.demonstrate(trajectories(demos.states, demos.actions, demos.dones), actor.actor)
     assert math.isfinite(agent.update(played([0, 1]))["cost/loss"])
+
+
+def test_both_regularisers_count_by_their_weights_on_the_trajectories_that_they_are_for():
+    """Costs by hand: the gradient of a step down all three terms, against the sum of theirs."""
+    torch.manual_seed(0)
+    agent = make_agent(lr=1.0, lcr_reg_cost=0.3, mono_reg_cost=0.7, max_grad_norm=None)
+    table = 4 * torch.randn(STATES, ACTIONS)
+    with torch.no_grad():
+        agent.cost.table.copy_(table)
+    demos, others = played([9]).flatten(), played([6]).flatten()  # one each, so that minibatches are known
+    gradients = []
+    agent.optimizers["cost"].step = lambda: gradients.append(agent.cost.table.grad.clone())
+    agent.demonstrate(trajectories(demos.states, demos.actions, demos.dones), agent.actor.actor)
+    agent.update(played([6]), 1, 1)
+
+    table.requires_grad_()
+    shown, sampled = (table[b.states.argmax(1), b.actions] for b in (demos, others))
+    log_q = torch.stack([likelihoods(agent.actor.actor)[row].log().float() for row in (9, 6)])
+    loss = guided_cost_loss(shown.sum()[None], torch.stack([shown.sum(), sampled.sum()]), log_q)
+    zero = torch.zeros(HORIZON, dtype=torch.int64)
+    lcr = (local_constant_rate(shown, zero) + local_constant_rate(sampled, zero)) / 2
+    expected = torch.autograd.grad(loss + 0.3 * lcr + 0.7 * monotonic(shown, zero), table)[0]
+    assert monotonic(shown, zero) > 0
+    torch.testing.assert_close(gradients[0], expected)
+
+
+def test_the_cost_normalises_by_what_both_have_seen():
+    cost = Net1D((STATES,), 1, normalize=True)
+    agent = GCLAgent(make_agent().actor, cost)
+    demos, others = played([9, 6]), played([0])
+    flat = demos.flatten()
+    agent.demonstrate(trajectories(flat.states, flat.actions, flat.dones), agent.actor.actor)
+    agent.update(others, 1, 1)
+    both = torch.cat([demos.states[:, 0], others.states[:, 0]])
+    torch.testing.assert_close(cost.normalizer.mean, both.mean(0))
+
+
+def test_state_goes_on_bit_for_bit():
+    def make():
+        torch.manual_seed(3)
+        actor = PPOAgent(Net1D((STATES,), ACTIONS, action_type="discrete"), Net1D((STATES,), 1), batch_size=4)
+        return GCLAgent(actor, Net1D((STATES,), 1, normalize=True), num_proposals=2)
+
+    agent, again = make(), make()
+    demos = played([5, 6, 9]).flatten()
+    agent.demonstrate(trajectories(demos.states, demos.actions, demos.dones), agent.actor.actor)
+    for row in range(3):
+        agent.update(played([row]), 2, 4)
+    again.load_state_dict(agent.state_dict())
+    for one in (agent, again):
+        torch.manual_seed(4)
+        one.update(played([7, 8]), 2, 4)
+    for (name, net), (_, other) in zip(agent.named_nets(), again.named_nets(), strict=True):
+        for key, tensor in net.state_dict().items():
+            assert torch.equal(tensor, other.state_dict()[key]), (name, key)
+
+
+def test_correlated_noise_has_no_density_that_could_be_used():
+    actor = Net1D((STATES,), ACTIONS, action_type="discrete", noise_correlation=0.9)
+    with pytest.raises(ValueError, match=r"noise_correlation is 0.9; it must be 0"):
+        GCLAgent(A2CAgent(actor, Net1D((STATES,), 1)), Cost())

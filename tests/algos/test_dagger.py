@@ -188,6 +188,52 @@ def test_until_ends_it_and_keeps_what_reached_it(monkeypatch):
     assert np.mean(dagger.test(20)) == 1.0
 
 
+def test_the_learner_acts_greedily_and_so_does_an_expert_that_is_an_agent():
+    env = build()
+    dagger = make(DAgger, env)
+    set_seed(1)
+    expert = ImitationAgent(choose_net(env, hidden_sizes=(16,)))
+    modes = []
+    for name, agent in (("learner", dagger.agent), ("expert", expert)):
+        step = agent.step
+        agent.step = lambda state, name=name, agent=agent, step=step: (
+            modes.append((name, agent.training)) or step(state)
+        )
+    dagger.train(2, 32, 1, 10, expert, beta=0.5)
+    assert set(modes) == {("learner", False), ("expert", False)}
+    assert expert.training  # as it was
+
+
+def test_demonstrations_are_learnt_from_beside_what_was_asked():
+    shown = Experiences(np.full((300, 2), [0.0, 5.0]), np.zeros(300, int), np.zeros(300), np.arange(1, 301) % 10 == 0)
+    dagger = make(DAgger, build(), normalize=True)
+    dagger.train(1, 32, 20, 20, Guide(), expert_demos=shown)
+    assert len(dagger.aggregate) == 380
+    torch.testing.assert_close(dagger.agent.net.normalizer.mean, dagger.aggregate.states.mean(0))
+    with torch.no_grad():
+        assert dagger.agent.net(torch.tensor([[0.0, 5.0]])).argmax() == FORWARD  # the guide says back
+
+
+def test_a_second_call_learns_from_the_answers_of_the_first_too():
+    dagger = make(DAgger, build())
+    dagger.train(2, 32, 1, 20, Guide())
+    first = dagger.aggregate.states.clone()
+    dagger.train(1, 32, 1, 20, Guide())
+    assert len(dagger.aggregate) == 240
+    assert torch.equal(dagger.aggregate.states[:160], first)
+
+
+def test_all_that_the_expert_was_asked_is_counted():
+    asked = []
+    make(DAgger, build()).train(2, 32, 1, 20, lambda s: asked.append(len(s)) or Guide().act(s), validation_episodes=5)
+    assert column("expert/queries")[-1] == sum(asked)
+
+
+def test_beta_is_a_probability():
+    with pytest.raises(ValueError, match=r"beta must be in 0..1, it is 3.0 in iteration 0"):
+        make(DAgger, build()).train(2, 32, 1, 20, Guide(), beta=3)
+
+
 def test_the_aggregate_overwrites_the_oldest():
     aggregate = Aggregate(5)
     for start in (0, 3, 6):
@@ -222,19 +268,23 @@ def test_rewards_play_no_part(vecenv_type):
 @pytest.mark.parametrize(
     ("expert", "message"),
     [
-        (lambda s: 1 / 0, r"the expert fails on states of shape \[80, 2\].*ZeroDivisionError"),
-        (lambda s: np.zeros(3, int), r"int64 actions of shape \[3\] for states of shape \[80, 2\]"),
+        (lambda s: 1 / 0, r"the expert fails on states of shape \[\d+, 2\].*ZeroDivisionError"),
+        (lambda s: np.zeros(len(s) + 3, int), r"int64 actions of shape \[\d+\] for states of shape \[\d+, 2\]"),
         (lambda s: 1, "one action a state"),
+        (lambda s: np.zeros((len(s), 1), int), r"gives int64 actions of shape \[1\]; .* takes \[\] \(Discrete\(2\)\)"),
         (lambda s: np.zeros((len(s), 2)), r"gives float32 actions of shape \[2\]; .* takes \[\] \(Discrete\(2\)\)"),
         (lambda s: np.full(len(s), 0.5), "float32 actions of shape"),
         (lambda s: np.full(len(s), np.nan), "gives the action nan in state"),
-        (lambda s: np.full(len(s), 7), r"gives the action 7 in state \[.*out of range"),
+        (lambda s: np.full(len(s), 7), r"gives the action 7, out of range for Corridor"),
         (lambda s: ["left"] * len(s), "it must give one action a state, numbers"),
     ],
 )
-def test_a_bad_expert_is_an_error(expert, message):
+@pytest.mark.parametrize("beta", [0.0, 0.5, 1.0])
+def test_a_bad_expert_is_an_error_whoever_acts(expert, message, beta):
+    dagger = make(DAgger, build())
     with pytest.raises(DataError, match=message):
-        make(DAgger, build()).train(2, 32, 1, 20, expert, beta=0.0)
+        dagger.train(2, 32, 1, 20, expert, beta=beta)
+    assert dagger.runner.agent is dagger.agent
 
 
 def test_continuous_labels_are_what_the_environment_makes_of_them():

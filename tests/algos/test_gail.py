@@ -16,11 +16,12 @@ from ilpyt.algos import A2C, DQN, GAIL
 from ilpyt.algos.bc import clone
 from ilpyt.algos.gail import transitions_for
 from ilpyt.nets import choose_net
-from ilpyt.runners import Experiences
+from ilpyt.runners import Experiences, Runner
 from ilpyt.utils.errors import DataError, TrainingError
 from ilpyt.utils.seed_utils import set_seed
 from tests.conftest import ROOT
 from tests.counter import Counter
+from tests.seek import Seek, Seeker
 
 DEMOS = ROOT / "demos/CartPole-v0/demos.pkl"
 LEARNER = {"lr": 2e-3, "gamma": 0.98, "gae_lambda": 0.8, "batch_size": 256, "reward_scale": 0.1}
@@ -42,19 +43,30 @@ def weights(agent):
     return torch.cat([t.flatten() for _, net in agent.named_nets() for t in net.state_dict().values()])
 
 
-def test_it_learns_to_balance_without_rewards(env):
-    algo = make(env)
-    algo.train(rollout_steps=32, expert_demos=DEMOS, num_steps=30_000, until=195, eval_interval=2000, eval_episodes=20)
-    assert algo.runner.env_steps < 30_000
-    assert np.mean(algo.test(50)) >= 190
+def seek(reward_of=None):
+    """GAIL on a task in which lasting long is no merit; the mean return, and what was logged last."""
+    set_seed(0)
+    env = ilpyt.envs.build_env(Seek, num_env=8)
+    demos = Runner(env, Seeker()).generate_episodes(40)
+    learner = {"lr": 1e-3, "gamma": 0.95, "batch_size": 128, "num_epochs": 10}
+    agent = GAIL.make_agent(env, net={"hidden_sizes": (32, 32)}, learner=learner, reward="logit")
+    if reward_of is not None:
+        agent.reward_of = reward_of
+    algo = GAIL(env=env, agent=agent, progress=False)
+    algo.train(rollout_steps=40, expert_demos=demos, num_steps=16_000)
     with open("logs/progress.csv", newline="") as file:
-        row = list(csv.DictReader(file))[-1]
+        return np.mean(algo.test(100)), list(csv.DictReader(file))[-1]
+
+
+def test_it_learns_to_seek_without_rewards():
+    score, row = seek()
+    assert score > -5  # the expert: -2.2
     config = json.loads(Path("logs/config.json").read_text())
-    assert (config["agent"]["reward"], config["agent"]["gen"]["gamma"]) == ("softplus", 0.98)
+    assert (config["agent"]["reward"], config["agent"]["gen"]["gamma"]) == ("logit", 0.95)
     assert set(config["nets"]) == {"disc", "gen_actor", "gen_critic"}
-    assert {"disc/accuracy", "disc/entropy", "learned_reward/mean", "learned_reward/std", "evaluation/return"} <= set(
-        row
-    )
+    assert {"disc/accuracy", "disc/entropy", "learned_reward/mean", "learned_reward/std", "episode/return"} <= set(row)
+    blind, _ = seek(torch.ones_like)
+    assert blind < -8
 
 
 def test_the_environments_rewards_change_nothing(env):
@@ -79,7 +91,7 @@ def test_any_learner_gets_rollouts_of_its_own_length(env, algo_class, rollout_st
     algo = GAIL(env=env, agent=agent, progress=False)
     lengths = []
     update = agent.update
-    agent.update = lambda batch, demos: lengths.append(len(batch)) or update(batch, demos)
+    agent.update = lambda batch: lengths.append(len(batch)) or update(batch)
     algo.train(expert_demos=DEMOS, num_steps=100)
     assert set(lengths) == {rollout_steps}
 
@@ -141,6 +153,10 @@ def test_a_warm_start_is_the_experts_policy_with_its_own_noise():
     after = net.get_distribution(demos.states).mode_error(demos.actions).mean()
     assert after < 0.15 * before
     assert net.log_std.item() == pytest.approx(-0.7)
+    deviations = choose_net(env, normalize=True, log_std=-0.7)
+    clone(deviations, demos, 5, fit_std=True)
+    errors = deviations.get_distribution(demos.states).mode_error(demos.actions).mean().sqrt()
+    assert deviations.log_std.exp().item() == pytest.approx(errors.item(), rel=1e-4)
     agent = GAILAgent(DQN.make_agent(ilpyt.envs.build_env("CartPole-v0", num_env=2)), choose_net(
         ilpyt.envs.build_env("CartPole-v0", num_env=2), output_shape=1, with_action_shape=True))  # fmt: skip
     algo = GAIL(env=ilpyt.envs.build_env("CartPole-v0", num_env=2), agent=agent, progress=False)
@@ -176,14 +192,41 @@ def test_a_loss_that_isnt_finite_stops_it(env):
     update = algo.agent.update
     calls = []
 
-    def poisoned(batch, demos):
+    def poisoned(batch):
         calls.append(weights(algo.agent))
         if len(calls) == 3:
             with torch.no_grad():
                 algo.agent.disc.layers[0].bias[0] = math.nan
-        return update(batch, demos)
+        return update(batch)
 
     algo.agent.update = poisoned
     with pytest.raises(TrainingError, match="disc loss is nan"):
         algo.train(expert_demos=DEMOS, num_steps=1000, rollout_steps=8)
     assert len(calls) == 3
+
+
+def test_a_warm_start_begins_where_cloning_ends_and_comes_once(env):
+    algo = make(env)
+    kwargs = {"rollout_steps": 32, "expert_demos": DEMOS, "num_steps": 256, "log_interval": 1, "warm_start_epochs": 5}
+    algo.train(**kwargs)
+    assert np.mean(algo.test(20)) > 120
+    before = weights(algo.agent.gen)
+    algo.agent.update = lambda batch: {}
+    algo.train(**kwargs)
+    assert torch.equal(before, weights(algo.agent.gen))
+    with pytest.raises(ValueError, match="warm_start_epochs must be at least 0, got -1"):
+        algo.train(num_steps=1, expert_demos=DEMOS, warm_start_epochs=-1)
+
+
+def test_demonstrations_without_two_steps_in_a_row_have_no_next_states(env):
+    agent = GAIL.make_agent(env, disc={"with_action_shape": False, "with_next_state": True})
+    demos = Experiences(np.zeros((2, 4)), [0, 1], np.zeros(2), [True, True])
+    with pytest.raises(DataError, match="no two steps in a row"):
+        GAIL(env=env, agent=agent, progress=False).train(num_steps=10, expert_demos=demos)
+
+
+def test_a_discriminator_of_another_environment_is_found_before_training(env):
+    other = ilpyt.envs.build_env("MountainCar-v0", num_env=1)
+    disc = choose_net(other, output_shape=1, with_action_shape=True)
+    with pytest.raises(DataError, match="the disc of GAILAgent fails on the states of CartPole-v0"):
+        GAIL(env=env, agent=GAILAgent(ilpyt.algos.PPO.make_agent(env), disc), progress=False)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import ilpyt
-from ilpyt.nets import Categorical, DiagonalNormal, Net1D, Net2D, RunningNorm, choose_net
+from ilpyt.nets import BaseNetwork, Categorical, DiagonalNormal, Net1D, Net2D, RunningNorm, choose_net
 
 
 @pytest.fixture(scope="module")
@@ -245,3 +245,15 @@ def test_output_gain_starts_from_orthogonal_weights(envs, kind):
         first = first.T
     torch.testing.assert_close(first @ first.T, 2 * torch.eye(len(first)), atol=1e-4, rtol=1e-4)
     assert all(layer.bias.abs().sum() == 0 for layer in layers)
+
+
+def test_a_network_of_ones_own_takes_initialize_and_forward():
+    class Mine(BaseNetwork):
+        def initialize(self):
+            self.layer = torch.nn.Linear(5, 1)
+
+        def forward(self, x, a=None):
+            return self.layer(torch.cat([x, a], dim=1))
+
+    net, x, a = Mine(), torch.randn(3, 4), torch.randn(3, 1)
+    torch.testing.assert_close(net.decode(net.encode(x, a)), net(x, a))
