@@ -21,11 +21,6 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 
 
-def falling(start: float, steps: int, budget: int) -> Any:
-    """From `start` to 0 in a straight line over `steps` of the `budget`."""
-    return lambda remaining: start * max(0.0, 1 - (1 - remaining) * budget / steps)
-
-
 class Peer:
     """Answers commands."""
 
@@ -51,14 +46,24 @@ class Peer:
         infos = np.array([{}] * len(arrays["obs"]))
         assert isinstance(env.action_space, spaces.Discrete)
         policy = {"net_arch": net_arch, "activation_fn": torch.nn.ReLU}
-        learner = PPO(
-            "MlpPolicy", env, device="cpu", seed=seed, policy_kwargs=policy, learning_rate=falling(*lr, budget), **ppo
-        )
+        start_lr, lr_steps = lr
+
+        def falling(_: float) -> float:  # by env steps: each call of `train` counts its own progress
+            return float(start_lr * max(0.0, 1 - (learner.num_timesteps / lr_steps if made else 0.0)))
+
+        made = False
+        learner = PPO("MlpPolicy", env, device="cpu", seed=seed, policy_kwargs=policy, learning_rate=falling, **ppo)
+        made = True
         reward = BasicRewardNet(
             env.observation_space, env.action_space, normalize_input_layer=RunningNorm, hid_sizes=net_arch
         )
         trainer = GAIL(
-            demonstrations=Transitions(infos=infos, **arrays), venv=env, gen_algo=learner, reward_net=reward, **disc
+            demonstrations=Transitions(infos=infos, **arrays),
+            venv=env,
+            gen_algo=learner,
+            reward_net=reward,
+            allow_variable_horizon=True,
+            **disc,
         )
         seconds, scores = 0.0, []
         while seconds < max_seconds and learner.num_timesteps < budget:
