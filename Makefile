@@ -28,7 +28,12 @@ docs:  ## API pages into docs/api
 examples:  ## every example, as a newcomer would run it
 	$(PYTHON) examples/example_bc.py --all
 	$(PYTHON) examples/example_rl.py --algo PPO --all
+	$(PYTHON) examples/example_dagger.py --all
+	$(PYTHON) examples/example_gail.py --all
+	$(PYTHON) examples/example_gcl.py --all
+	$(PYTHON) examples/example_apprentice.py --all
 	$(PYTHON) examples/custom_env.py
+	$(PYTHON) examples/custom_algorithm.py
 
 matrix:  ## the environments' tests on NumPy 1.26, where gym runs whole, in an environment of its own
 	$(PYTHON) -m venv .venv-numpy1
