@@ -213,7 +213,7 @@ def test_n_step_is_what_is_sampled(monkeypatch):
     original = agent.replay_memory.sample
     monkeypatch.setattr(agent.replay_memory, "sample", lambda *a: asked.append(a) or original(*a))
     agent.update(two_states(40, 1))
-    assert set(asked) == {(32, GAMMA, 4)}
+    assert set(asked) == {(32, GAMMA, 4, None)}
 
 
 def test_the_gradient_is_clipped():

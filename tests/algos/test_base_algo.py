@@ -207,7 +207,13 @@ def test_ctrl_c_is_one_line_saves_what_was_learnt_and_exits_with_130(vecenv_type
         "agent = ImitationAgent(net=ilpyt.nets.choose_net(env), lr=0.0001)\n"
         f"BC(agent=agent, env=env).train(num_epochs=10**6, expert_demos={str(DEMOS)!r}, early_stopping=False)\n"
     )
-    process = subprocess.Popen([sys.executable, script], stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    process = subprocess.Popen(
+        [sys.executable, script],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job would ignore it
+    )
     progress = tmp_path / "logs/progress.csv"
     deadline = time.monotonic() + 60
     while not (progress.exists() and len(progress.read_text().splitlines()) > 2) and time.monotonic() < deadline:
