@@ -252,17 +252,25 @@ def test_max_mem_caps_what_is_learnt_from():
         make(DAgger, build(), max_mem=0)
 
 
-@pytest.mark.parametrize("vecenv_type", ["dummy", "subproc"])
-def test_rewards_play_no_part(vecenv_type):
+def test_rewards_play_no_part():
     def trained(reward):
         faults = {k: (lambda: (np.array([0.3, 0.7], np.float32), reward)) for k in range(1000)}
-        env = ilpyt.envs.build_env(lambda: Counter(5, faults=faults), num_env=2, vecenv_type=vecenv_type)
-        with env:
+        with ilpyt.envs.build_env(lambda: Counter(5, faults=faults), num_env=2) as env:
             algo = make(DAgger, env)
             algo.train(3, 16, 2, 10, lambda states: torch.ones(len(states), dtype=torch.int64))
             return weights(algo)
 
     assert torch.equal(trained(0.0), trained(1e6))
+
+
+def test_worker_processes_make_no_difference():
+    def trained(vecenv_type):
+        with ilpyt.envs.build_env(lambda: Counter(5), num_env=2, vecenv_type=vecenv_type) as env:
+            algo = make(DAgger, env)
+            algo.train(1, 16, 1, 5, lambda states: torch.ones(len(states), dtype=torch.int64), validation_episodes=2)
+            return weights(algo)
+
+    assert torch.equal(trained("dummy"), trained("subproc"))
 
 
 @pytest.mark.parametrize(

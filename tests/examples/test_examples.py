@@ -57,9 +57,9 @@ def test_example_rl_trains_tests_and_compares(tmp_path):
 @pytest.mark.parametrize(
     ("script", "env_id", "paper"),
     [
-        ("example_dagger.py", "MountainCarContinuous-v0", "93.20"),
         ("example_gail.py", "CartPole-v0", "200.00"),
-        ("example_apprentice.py", "CartPole-v0", "200.00"),
+        pytest.param("example_dagger.py", "MountainCarContinuous-v0", "93.20", marks=pytest.mark.long),
+        pytest.param("example_apprentice.py", "CartPole-v0", "200.00", marks=pytest.mark.long),
         pytest.param("example_gcl.py", "CartPole-v0", "200.00", marks=pytest.mark.long),
     ],
 )
