@@ -254,6 +254,17 @@ def test_the_latest_policies_and_their_episodes_are_remembered_and_the_experts_p
     assert len(agent._proposals) == 3
 
 
+def test_policies_count_by_the_episodes_that_they_have_played(monkeypatch):
+    agent, seen = make_agent(), []
+    demos = played([5, 6]).flatten()
+    agent.demonstrate(trajectories(demos.states, demos.actions, demos.dones), agent.actor.actor)
+    original = agent._update_cost
+    monkeypatch.setattr(agent, "_update_cost", lambda *args: seen.append(args[2].tolist()) or original(*args))
+    agent.update(played([0]), 1, 4)
+    agent.update(played([1, 2, 3]), 1, 4)
+    assert seen == [[0.5, 0.5], [0.5, 0.125, 0.375]]
+
+
 def test_what_doesnt_fit_is_an_error():
     actor = A2CAgent(Net1D((STATES,), ACTIONS, action_type="discrete"), Net1D((STATES,), 1))
     with pytest.raises(TypeError, match="actor must be a PPO or A2C agent, whose policy has a density; not DQNAgent"):

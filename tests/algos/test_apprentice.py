@@ -240,6 +240,23 @@ def test_the_policy_closest_to_the_expert_is_kept_and_the_mixture_comes_closest(
         assert torch.equal(member.actor.layers[0].weight, algo._policies[k]["actor"]["layers.0.weight"])
 
 
+def test_each_member_of_the_mixture_has_its_own_weights_and_probability(env):
+    algo = make(env)
+    algo._policies = []
+    for k in range(3):
+        with torch.no_grad():
+            algo.agent.actor.layers[0].bias.fill_(k)
+        algo._policies.append(algo.agent.get_weights())
+    algo.matching = FeatureMatching(np.array([0.75, 0.0]))
+    for policy in ([0.0, 0.0], [0.3, 5.0], [1.0, 0.0]):
+        algo.matching.add(np.array(policy))
+    algo._select("best", has_reached=False)
+    assert algo.mixture.probabilities == pytest.approx([0.25, 0.75])
+    assert [member.actor.layers[0].bias[0].item() for member in algo.mixture.agents.values()] == [0, 2]
+    assert algo._best == 2
+    assert algo.agent.actor.layers[0].bias[0] == 2
+
+
 def test_a_mixture_follows_one_policy_in_each_environment(env):
     class Constant(DQNAgent):
         def step(self, state):
