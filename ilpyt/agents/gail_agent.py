@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ilpyt.agents.base_agent import BaseAgent
 from ilpyt.agents.imitation_agent import StateActions
-from ilpyt.agents.rl_agent import CHUNK, RLAgent
+from ilpyt.agents.rl_agent import CHUNK, RLAgent, check_gives_value
 from ilpyt.nets.base_net import BaseNetwork
 from ilpyt.utils.flat_adam import FlatAdam
 from ilpyt.utils.replay_memory import ReplayMemory
@@ -102,11 +102,7 @@ class GAILAgent(BaseAgent):
         """
         if not isinstance(gen, RLAgent):
             raise TypeError(f"gen must learn from rewards: a PPO, A2C or DQN agent, not a {type(gen).__name__}")
-        if disc.num_outputs != 1 or disc.action_type is not None:
-            given = "is a policy" if disc.action_type else f"has {disc.num_outputs} outputs"
-            raise ValueError(
-                f"the discriminator {given}; make it with choose_net(env, output_shape=1, with_action_shape=True)"
-            )
+        check_gives_value("discriminator", disc, "choose_net(env, output_shape=1, with_action_shape=True)")
         if not state_only and not disc.takes_actions and not disc.takes_next_states:
             raise ValueError(
                 "the discriminator doesn't take actions; make it with choose_net(env, output_shape=1, "

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ilpyt.agents.base_agent import BaseAgent
 from ilpyt.agents.imitation_agent import StateActions
-from ilpyt.agents.rl_agent import CHUNK, ActorCriticAgent
+from ilpyt.agents.rl_agent import CHUNK, ActorCriticAgent, check_gives_value
 from ilpyt.nets.base_net import BaseNetwork
 from ilpyt.utils.flat_adam import FlatAdam
 
@@ -164,10 +164,9 @@ class GCLAgent(BaseAgent):
                 f"the policy's noise_correlation is {actor.actor.noise_correlation:g}; it must be 0, since the density "
                 "of a trajectory is the product of its actions' only if they are drawn independently"
             )
-        if cost.num_outputs != 1 or cost.action_type is not None or cost.takes_next_states:
-            given = "is a policy" if cost.action_type else f"has {cost.num_outputs} outputs"
-            given = "takes next states" if cost.takes_next_states else given
-            raise ValueError(f"the cost {given}; make it with choose_net(env, output_shape=1, with_action_shape=True)")
+        check_gives_value("cost", cost, "choose_net(env, output_shape=1, with_action_shape=True)")
+        if cost.takes_next_states:
+            raise ValueError("the cost takes next states, which trajectories don't hold; make it without")
         for name, weight in {"lcr_reg_cost": lcr_reg_cost, "mono_reg_cost": mono_reg_cost}.items():
             if weight < 0:
                 raise ValueError(f"{name} must be at least 0, got {weight}")

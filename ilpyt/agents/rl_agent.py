@@ -146,9 +146,7 @@ class ActorCriticAgent(RLAgent):
         """Take the networks and what A2C and PPO have in common; for the parameters see there."""
         if actor.action_type is None:
             raise ValueError("the actor gives values, not actions; make it with choose_net(env)")
-        if critic.num_outputs != 1 or critic.action_type is not None:
-            given = "is a policy" if critic.action_type else f"has {critic.num_outputs} outputs"
-            raise ValueError(f"the critic {given}; make it with choose_net(env, output_shape=1)")
+        check_gives_value("critic", critic, "choose_net(env, output_shape=1)")
         if not 0 <= gae_lambda <= 1:
             raise ValueError(f"gae_lambda must be in 0..1, got {gae_lambda}")
         self.actor = actor
@@ -178,6 +176,13 @@ class ActorCriticAgent(RLAgent):
         return generalized_advantages(
             batch.rewards, values, next_values, batch.dones, batch.terminated, self.gamma, self.gae_lambda
         )
+
+
+def check_gives_value(name: str, net: BaseNetwork, how: str) -> None:
+    """Refuse a network of other than one output, or of actions; `how` to make one that fits goes into the error."""
+    if net.num_outputs != 1 or net.action_type is not None:
+        given = "is a policy" if net.action_type else f"has {net.num_outputs} outputs"
+        raise ValueError(f"the {name} {given}; make it with {how}")
 
 
 def value_loss(values: Tensor, returns: Tensor) -> Tensor:

@@ -185,13 +185,16 @@ class BaseAlgorithm(abc.ABC):
     def steps_done(self) -> int:
         """The progress made, which weights are numbered with; the algorithm says in what."""
 
-    def load_demos(self, expert_demos: str | Path | Experiences) -> Experiences:
+    def load_demos(self, expert_demos: str | Path | Experiences | None) -> Experiences:
         """Demonstrations from a file or as they are, checked to be from an environment like this one.
 
         Raises:
+            TypeError: there are none.
             FileNotFoundError: there is no such file.
             DataError: see `Experiences.fit_to`.
         """
+        if expert_demos is None:
+            raise TypeError("train needs expert_demos: a demonstration file, or Experiences")
         if isinstance(expert_demos, Experiences):
             demos, source = expert_demos, "expert_demos"
         else:

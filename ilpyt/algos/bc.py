@@ -63,8 +63,6 @@ class BC(BaseAlgorithm):
         for name, value in {**at_least_1, "save_interval": save_interval}.items():
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
-        if expert_demos is None:
-            raise TypeError("train needs expert_demos: a demonstration file, or Experiences")
         demos = self.load_demos(expert_demos)
         if early_stopping and len(demos.bounds()) == 1:
             self.say("One episode only: none can be held out, so training takes all epochs.")

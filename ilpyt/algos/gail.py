@@ -79,8 +79,6 @@ class GAIL(BaseAlgorithm):
             DataError: the demonstrations are broken, or of another environment.
             TrainingError: a loss, a gradient or a reward isn't finite; the last good weights are saved.
         """
-        if expert_demos is None:
-            raise TypeError("train needs expert_demos: a demonstration file, or Experiences")
         if warm_start_epochs < 0:
             raise ValueError(f"warm_start_epochs must be at least 0, got {warm_start_epochs}")
         rollout_steps = self.agent.gen.rollout_steps if rollout_steps is None else rollout_steps

@@ -82,8 +82,6 @@ class GCL(BaseAlgorithm):
             DataError: the demonstrations are broken, or of another environment.
             TrainingError: a loss, a gradient or a reward isn't finite; the last good weights are saved.
         """
-        if expert_demos is None:
-            raise TypeError("train needs expert_demos: a demonstration file, or Experiences")
         rollout_episodes = max(16, self.env.num_envs) if rollout_episodes is None else rollout_episodes
         counts = {
             "num_reward_updates": num_reward_updates,

@@ -9,10 +9,11 @@ import torch
 import ilpyt
 from ilpyt.agents import DQNAgent, PolicyMixture
 from ilpyt.algos import DQN, PPO, AppL, Apprentice
-from ilpyt.algos.apprentice import FeatureMatching, closest_mixture, feature_expectations, project
+from ilpyt.algos.apprentice import feature_expectations
 from ilpyt.nets import FeatureMap, choose_net
 from ilpyt.runners import Experiences, Runner
 from ilpyt.utils.errors import DataError
+from ilpyt.utils.feature_matching import FeatureMatching, closest_mixture, project
 from ilpyt.utils.seed_utils import set_seed
 from tests.conftest import ROOT
 from tests.seek import Seek, Seeker

@@ -113,4 +113,7 @@ def test_bad_input_is_an_error(env):
 
 def test_a_single_short_demonstration_is_enough_to_run(env):
     demos = Experiences(np.zeros((3, 4)), [0, 1, 0], np.zeros(3), [False, False, True])
-    make(env).train(4, 1, 16, demos, rollout_episodes=2, clone_epochs=1)
+    algo = make(env)
+    algo.train(4, 1, 16, demos, rollout_episodes=2, clone_epochs=1)
+    assert algo.runner.episodes == 4
+    assert all(torch.isfinite(p).all() for _, net in algo.agent.named_nets() for p in net.parameters())
