@@ -1,7 +1,7 @@
 # Everything here runs in the environment that is active; CI makes its own (.ci/run).
 PYTHON ?= python
 
-.PHONY: install check lint types test test-long docs examples matrix bench bench-env demos
+.PHONY: install check lint types test test-long docs examples matrix bench bench-env demos table1 zoo
 
 install:  ## an environment to develop in
 	$(PYTHON) -m pip install -c constraints.txt -e '.[dev]'
@@ -49,6 +49,13 @@ bench-env:  ## the peers that some of it is measured against, in an environment 
 	.venv-peers/bin/python -m pip install -q -c constraints.txt torch gymnasium box2d pygame stable-baselines3==2.9.2
 	$(PYTHON) -m venv .venv-imitation
 	.venv-imitation/bin/python -m pip install -q torch==2.13.0 imitation==1.0.1 box2d==2.3.10 pygame 'numpy<2'
+
+table1:  ## the paper's Table 1, three seeds of it (an hour and a half on two cores), and its report
+	$(PYTHON) benchmarks/table1.py --seeds 0 1 2
+	$(PYTHON) benchmarks/table1.py --report
+
+zoo:  ## test the agents of the model zoo again
+	$(PYTHON) examples/evaluate_zoo.py
 
 demos:  ## record the bundled demonstrations again
 	$(PYTHON) examples/example_generate_expert_demos.py

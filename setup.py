@@ -10,7 +10,8 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "ilpyt/__init__.py").read_t
 
 BOX2D = ["box2d>=2.3.10", "pygame>=2.1.3"]
 ATARI = ["ale-py>=0.10", "opencv-python-headless>=4.8"]  # gymnasium resizes images with OpenCV
-TEST = [*BOX2D, "pytest>=7.4", "pytest-timeout>=2.1"]
+REPORT = ["matplotlib>=3.8"]
+TEST = [*BOX2D, *REPORT, "pytest>=7.4", "pytest-timeout>=2.1"]
 DOCS = ["pdoc3>=0.11", "markdown<3.11"]  # Markdown 3.11 breaks the section headings that pdoc3 writes
 DEV = [*TEST, *DOCS, *ATARI, "ruff>=0.6", "mypy>=1.11", "import-linter>=2.0", "types-tqdm", "pre-commit>=3.5"]
 
@@ -33,5 +34,5 @@ setup(
         "tensorboard>=2.14",
         "tqdm>=4.65",
     ],
-    extras_require={"box2d": BOX2D, "atari": ATARI, "test": TEST, "dev": DEV},
+    extras_require={"box2d": BOX2D, "atari": ATARI, "report": REPORT, "test": TEST, "dev": DEV},
 )

@@ -9,12 +9,10 @@ import torch
 from peer import Peer
 
 import ilpyt
-from ilpyt.algos import A2C, DQN, GAIL, PPO, monitor
-from ilpyt.presets import PAPER_ENVS, SETTINGS
+from ilpyt.algos import ALGORITHMS, monitor
+from ilpyt.presets import PAPER_ENVS, SETTINGS, make_algorithm
 from ilpyt.runners import evaluate
 from ilpyt.utils.seed_utils import set_seed
-
-ALGORITHMS = {"A2C": A2C, "DQN": DQN, "GAIL": GAIL, "PPO": PPO}
 
 # The defaults of stable-baselines3, as keywords of either side: environments, env steps of a turn, what is common by
 # name, and net sizes. A2C's optimizer is Adam on both sides.
@@ -63,7 +61,6 @@ def seconds_to_threshold(
     algo: str, env_id: str, seed: int, interval: int, episodes: int, **learn_from: Any
 ) -> dict[str, Any]:
     """Train with the preset until an evaluation reaches the threshold; the evaluations' time isn't counted."""
-    settings = SETTINGS[algo][env_id]
     threshold = PAPER_ENVS[env_id].threshold
     spent = 0.0
     scores = []
@@ -76,20 +73,17 @@ def seconds_to_threshold(
         scores.append((own.runner.env_steps, float(np.mean(returns))))
         return returns
 
-    set_seed(seed)
-    env = ilpyt.envs.build_env(env_id, seed=seed, **settings.env)
-    agent = ALGORITHMS[algo].make_agent(env, net=settings.net, **settings.agent)
     goal = {"until": threshold, "eval_interval": interval, "eval_episodes": episodes}
     with tempfile.TemporaryDirectory() as folder:
-        own = ALGORITHMS[algo](env=env, agent=agent, save_path=folder, progress=False)
+        own = make_algorithm(algo, env_id, seed, save_path=folder, progress=False)
         original, monitor.evaluate = monitor.evaluate, timed
         try:
             start = time.perf_counter()
-            own.train(**{**settings.train, **goal}, **learn_from)
+            own.train(**{**SETTINGS[algo][env_id].train, **goal}, **learn_from)
             seconds = time.perf_counter() - start - spent
         finally:
             monitor.evaluate = original
-    env.close()
+            own.env.close()
     reached = scores[-1][1] >= threshold
     return {"seconds": seconds, "steps": own.runner.env_steps, "reached": reached, "scores": scores}
 

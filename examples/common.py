@@ -8,11 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-import ilpyt
-from ilpyt.algos import BaseAlgorithm
-from ilpyt.presets import PAPER_ENVS, SETTINGS
+from ilpyt.presets import PAPER_ENVS, SETTINGS, make_algorithm
 from ilpyt.runners import evaluate
-from ilpyt.utils.seed_utils import set_seed
 
 DEMOS = Path(__file__).parents[1] / "demos"
 
@@ -28,30 +25,26 @@ def parser(doc: str, env_id: str, save_path: str) -> argparse.ArgumentParser:
     return flags
 
 
-def imitate(
-    algo_class: type[BaseAlgorithm], env_id: str, seed: int, save_path: Path, load_path: str, **learn_from: Any
+def learn(
+    algo_name: str, env_id: str, seed: int, save_path: Path, load_path: str, **learn_from: Any
 ) -> dict[str, list[float]]:
     """Train with the settings in `ilpyt.presets` (unless weights are loaded), and test.
 
     Args:
-        algo_class: the algorithm.
-        learn_from: `expert_demos` or an `expert`, which `train` gets beside the settings.
+        algo_name: of the algorithm, in `SETTINGS`.
+        learn_from: `expert_demos` or an `expert`, which `train` gets beside the settings; nothing: it learns from
+            rewards.
 
     Returns:
-        returns of the test episodes: the learner's, and the scripted expert's on the same episodes.
+        returns of the test episodes: the learner's, and if it imitates the scripted expert's on the same episodes.
     """
-    settings = SETTINGS[algo_class.__name__][env_id]
-    set_seed(seed)
-    env = ilpyt.envs.build_env(env_id=env_id, seed=seed, **{"num_env": 16, **settings.env})
-    agent = algo_class.make_agent(env, net=settings.net, **settings.agent)
-    algo = algo_class(agent=agent, env=env, save_path=save_path, load_path=load_path)
-    if not load_path:
-        algo.train(**settings.train, **learn_from)
-    returns = {
-        "learner": algo.test(num_episodes=100),
-        "expert": evaluate(PAPER_ENVS[env_id].expert(), env, num_episodes=100),
-    }
-    env.close()
+    algo = make_algorithm(algo_name, env_id, seed, save_path=save_path, load_path=load_path)
+    with algo.env:
+        if not load_path:
+            algo.train(**SETTINGS[algo_name][env_id].train, **learn_from)
+        returns = {"learner": algo.test(num_episodes=100)}
+        if learn_from:
+            returns["expert"] = evaluate(PAPER_ENVS[env_id].expert(), algo.env, num_episodes=100)
     return returns
 
 

@@ -7,16 +7,14 @@ python examples/example_apprentice.py --all                     # all five envir
 
 from pathlib import Path
 
-from common import DEMOS, imitate, parser, run
-
-from ilpyt.algos import AppL
+from common import DEMOS, learn, parser, run
 
 
-def learn(env_id: str, save_path: Path, load_path: str) -> dict[str, list[float]]:
+def imitate(env_id: str, save_path: Path, load_path: str) -> dict[str, list[float]]:
     """Train (unless weights are loaded) and test; the learner's returns, and the expert's on the same episodes."""
-    return imitate(AppL, env_id, args.seed, save_path, load_path, expert_demos=DEMOS / env_id / "demos.pkl")
+    return learn("AppL", env_id, args.seed, save_path, load_path, expert_demos=DEMOS / env_id / "demos.pkl")
 
 
 if __name__ == "__main__":
     args = parser(__doc__, "LunarLander-v2", "logs/apprentice").parse_args()
-    run(args, "AppL", learn)
+    run(args, "AppL", imitate)

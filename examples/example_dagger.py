@@ -7,17 +7,16 @@ python examples/example_dagger.py --all                   # all five environment
 
 from pathlib import Path
 
-from common import imitate, parser, run
+from common import learn, parser, run
 
-from ilpyt.algos import DAgger
 from ilpyt.presets import PAPER_ENVS
 
 
-def learn(env_id: str, save_path: Path, load_path: str) -> dict[str, list[float]]:
+def imitate(env_id: str, save_path: Path, load_path: str) -> dict[str, list[float]]:
     """Train (unless weights are loaded) and test; the learner's returns, and the expert's on the same episodes."""
-    return imitate(DAgger, env_id, args.seed, save_path, load_path, expert=PAPER_ENVS[env_id].expert())
+    return learn("DAgger", env_id, args.seed, save_path, load_path, expert=PAPER_ENVS[env_id].expert())
 
 
 if __name__ == "__main__":
     args = parser(__doc__, "LunarLander-v2", "logs/dagger").parse_args()
-    run(args, "DAgger", learn)
+    run(args, "DAgger", imitate)

@@ -7,16 +7,14 @@ python examples/example_gcl.py --all                     # all five environments
 
 from pathlib import Path
 
-from common import DEMOS, imitate, parser, run
-
-from ilpyt.algos import GCL
+from common import DEMOS, learn, parser, run
 
 
-def learn(env_id: str, save_path: Path, load_path: str) -> dict[str, list[float]]:
+def imitate(env_id: str, save_path: Path, load_path: str) -> dict[str, list[float]]:
     """Train (unless weights are loaded) and test; the learner's returns, and the expert's on the same episodes."""
-    return imitate(GCL, env_id, args.seed, save_path, load_path, expert_demos=DEMOS / env_id / "demos.pkl")
+    return learn("GCL", env_id, args.seed, save_path, load_path, expert_demos=DEMOS / env_id / "demos.pkl")
 
 
 if __name__ == "__main__":
     args = parser(__doc__, "CartPole-v0", "logs/gcl").parse_args()
-    run(args, "GCL", learn)
+    run(args, "GCL", imitate)

@@ -7,32 +7,16 @@ python examples/example_rl.py --algo A2C --all                    # all five env
 
 from pathlib import Path
 
-from common import parser, run
-
-import ilpyt
-from ilpyt.algos import A2C, DQN, PPO
-from ilpyt.presets import SETTINGS
-from ilpyt.utils.seed_utils import set_seed
-
-ALGORITHMS = {"DQN": DQN, "A2C": A2C, "PPO": PPO}
+from common import learn, parser, run
 
 
-def learn(env_id: str, save_path: Path, load_path: str) -> dict[str, list[float]]:
+def reinforce(env_id: str, save_path: Path, load_path: str) -> dict[str, list[float]]:
     """Train (unless weights are loaded) and test; the learner's returns."""
-    settings = SETTINGS[args.algo][env_id]
-    set_seed(args.seed)
-    env = ilpyt.envs.build_env(env_id=env_id, seed=args.seed, **settings.env)
-    agent = ALGORITHMS[args.algo].make_agent(env, net=settings.net, **settings.agent)
-    algo = ALGORITHMS[args.algo](agent=agent, env=env, save_path=save_path, load_path=load_path)
-    if not load_path:
-        algo.train(**settings.train)
-    returns = {"learner": algo.test(num_episodes=100)}
-    env.close()
-    return returns
+    return learn(args.algo, env_id, args.seed, save_path, load_path)
 
 
 if __name__ == "__main__":
     flags = parser(__doc__, "LunarLander-v2", "logs/rl")
-    flags.add_argument("--algo", default="PPO", choices=ALGORITHMS, help="the algorithm")
+    flags.add_argument("--algo", default="PPO", choices=["DQN", "A2C", "PPO"], help="the algorithm")
     args = flags.parse_args()
-    run(args, args.algo, learn)
+    run(args, args.algo, reinforce)

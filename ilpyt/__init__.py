@@ -2,7 +2,8 @@
 
 Algorithms (`ilpyt.algos`) orchestrate agents (`ilpyt.agents`: networks, optimizers, an update rule);
 runners (`ilpyt.runners`) step vectorized environments (`ilpyt.envs`) and hand back batches of transitions;
-networks (`ilpyt.nets`) are chosen to fit an environment's spaces.
+networks (`ilpyt.nets`) are chosen to fit an environment's spaces. `ilpyt.presets` has settings that learn the paper's
+environments, `ilpyt.zoo` agents that have learnt them.
 
 Sub-packages load on first use, so that a process that only steps environments never imports torch.
 """
@@ -12,10 +13,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ilpyt import agents, algos, envs, nets, runners, utils
+    from ilpyt import agents, algos, envs, nets, presets, runners, utils, zoo
 
 __version__ = "0.1.0"
-__all__ = ["agents", "algos", "envs", "nets", "runners", "utils"]
+__all__ = ["agents", "algos", "envs", "nets", "presets", "runners", "utils", "zoo"]
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -11,4 +11,22 @@ from ilpyt.algos.gcl import GCL
 from ilpyt.algos.ppo import PPO
 from ilpyt.algos.rl import RL
 
-__all__ = ["A2C", "BC", "DQN", "GAIL", "GCL", "PPO", "RL", "AppL", "Apprentice", "BaseAlgorithm", "DAgger"]
+# By name, in the order of the paper's Table 1.
+ALGORITHMS: dict[str, type[BaseAlgorithm]] = {
+    algo.__name__: algo for algo in (BC, DAgger, GAIL, GCL, AppL, DQN, A2C, PPO)
+}
+
+__all__ = [
+    "A2C",
+    "ALGORITHMS",
+    "BC",
+    "DQN",
+    "GAIL",
+    "GCL",
+    "PPO",
+    "RL",
+    "AppL",
+    "Apprentice",
+    "BaseAlgorithm",
+    "DAgger",
+]

@@ -1,8 +1,13 @@
 """What is known about the paper's five environments, and settings that learn them.
 
-All of it is data; nothing in the library branches on an environment. `SETTINGS[algorithm][env_id]`.
+All of it is data; nothing in the library branches on an environment. `SETTINGS[algorithm][env_id]` has the settings,
+`make_algorithm(algorithm, env_id)` an algorithm made by them.
 """
 
+from typing import Any
+
+from ilpyt.algos import ALGORITHMS, BaseAlgorithm
+from ilpyt.envs import build_env
 from ilpyt.presets.a2c import A2C
 from ilpyt.presets.appl import APPL
 from ilpyt.presets.bc import BC
@@ -13,6 +18,7 @@ from ilpyt.presets.gcl import GCL
 from ilpyt.presets.paper import PAPER_ENVS, PaperEnv
 from ilpyt.presets.ppo import PPO
 from ilpyt.presets.settings import Settings
+from ilpyt.utils.seed_utils import set_seed
 
 SETTINGS: dict[str, dict[str, Settings]] = {
     "BC": BC,
@@ -25,4 +31,24 @@ SETTINGS: dict[str, dict[str, Settings]] = {
     "PPO": PPO,
 }
 
-__all__ = ["PAPER_ENVS", "SETTINGS", "PaperEnv", "Settings"]
+
+def make_algorithm(algo: str, env_id: str, seed: int = 0, **kwargs: Any) -> BaseAlgorithm:
+    """An algorithm with its agent and environments, by the settings for one of the paper's environments.
+
+        algo = make_algorithm("GAIL", "CartPole-v0")
+        algo.train(**SETTINGS["GAIL"]["CartPole-v0"].train, expert_demos="demos/CartPole-v0/demos.pkl")
+
+    Args:
+        algo: its name, a key of `SETTINGS`.
+        env_id: the environment, a key of `PAPER_ENVS`.
+        seed: of the random numbers of Python, NumPy and PyTorch, and of the environments.
+        kwargs: of the algorithm: `save_path`, `load_path`, `use_gpu`, `progress`.
+    """
+    settings = SETTINGS[algo][env_id]
+    set_seed(seed)
+    env = build_env(env_id, seed=seed, **settings.env)
+    agent = ALGORITHMS[algo].make_agent(env, net=settings.net, **settings.agent)
+    return ALGORITHMS[algo](agent=agent, env=env, **kwargs)
+
+
+__all__ = ["PAPER_ENVS", "SETTINGS", "PaperEnv", "Settings", "make_algorithm"]

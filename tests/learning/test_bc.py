@@ -3,12 +3,7 @@
 import numpy as np
 import pytest
 
-import ilpyt
-from ilpyt.agents import ImitationAgent
-from ilpyt.algos import BC
-from ilpyt.nets import choose_net
-from ilpyt.presets import PAPER_ENVS, SETTINGS
-from ilpyt.utils.seed_utils import set_seed
+from ilpyt.presets import PAPER_ENVS, SETTINGS, make_algorithm
 from tests.conftest import PAPER_ENV_IDS, ROOT
 
 QUICK = ["CartPole-v0", "MountainCar-v0"]
@@ -18,10 +13,7 @@ QUICK = ["CartPole-v0", "MountainCar-v0"]
     "env_id", [pytest.param(e, marks=() if e in QUICK else pytest.mark.long) for e in PAPER_ENV_IDS]
 )
 def test_bc_solves(env_id):
-    settings = SETTINGS["BC"][env_id]
-    set_seed(1)
-    with ilpyt.envs.build_env(env_id) as env:
-        agent = ImitationAgent(choose_net(env, **settings.net), **settings.agent)
-        algo = BC(agent=agent, env=env, progress=False)
-        algo.train(expert_demos=ROOT / "demos" / env_id / "demos.pkl", **settings.train)
+    algo = make_algorithm("BC", env_id, seed=1, progress=False)
+    with algo.env:
+        algo.train(expert_demos=ROOT / "demos" / env_id / "demos.pkl", **SETTINGS["BC"][env_id].train)
         assert np.mean(algo.test(100)) >= PAPER_ENVS[env_id].threshold
