@@ -2,6 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
 
 Schedule = Callable[[int], float]
 
@@ -21,6 +24,23 @@ class Linear:
     def __call__(self, step: int) -> float:
         """The value at an env step."""
         return self.start + (self.end - self.start) * min(step / self.steps, 1.0)
+
+
+@dataclass(frozen=True)
+class Piecewise:
+    """Straight lines through `points`, pairs of an env step and a value; before and after them it stays."""
+
+    points: tuple[tuple[int, float], ...]
+
+    def __post_init__(self) -> None:
+        steps = [step for step, _ in self.points]
+        if not steps or any(later <= earlier for earlier, later in pairwise(steps)):
+            raise ValueError(f"the steps of a piecewise schedule must be ascending, got {steps}")
+
+    def __call__(self, step: int) -> float:
+        """The value at an env step."""
+        steps, values = zip(*self.points, strict=True)
+        return float(np.interp(step, steps, values))
 
 
 @dataclass(frozen=True)

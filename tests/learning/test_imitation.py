@@ -8,7 +8,7 @@ from tests.conftest import PAPER_ENV_IDS, ROOT
 
 QUICK = [("GAIL", "CartPole-v0"), ("GAIL", "MountainCarContinuous-v0"), ("GCL", "MountainCarContinuous-v0")]
 CELLS = [(algo_name, env_id) for algo_name in ("DAgger", "GAIL", "GCL", "AppL") for env_id in PAPER_ENV_IDS]
-# Half a minute to four each; README.md has the figures of all.
+# Half a minute to four each; docs/table1.md has the figures of all.
 SLOW = [
     ("DAgger", "LunarLander-v2"),
     ("GCL", "CartPole-v0"),

@@ -8,7 +8,7 @@ from tests.conftest import PAPER_ENV_IDS
 
 QUICK = [("PPO", "CartPole-v0"), ("PPO", "MountainCarContinuous-v0"), ("A2C", "MountainCarContinuous-v0")]
 CELLS = [(algo_name, env_id) for algo_name in ("DQN", "A2C", "PPO") for env_id in PAPER_ENV_IDS]
-# Five to ten minutes each on a shared machine, so not even among the long tests; README.md has the figures of all.
+# Five to ten minutes each on a shared machine, so not even among the long tests; docs/table1.md has the figures of all.
 SLOW = [
     ("DQN", "LunarLander-v2"),
     ("DQN", "LunarLanderContinuous-v2"),
