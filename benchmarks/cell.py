@@ -1,15 +1,14 @@
 """One run of Table 1: train with the preset, test, and write down all that is known about it.
 
-    python benchmarks/cell.py GAIL LunarLander-v2 0 runs/table1
-
-`table1.py` starts one such process for each run, so that its memory is its own and nothing carries over.
+`table1.py` starts this as a process of its own for each run, so that its memory is its own and nothing carries over.
 """
 
 import argparse
 import csv
 import json
+import os
+import platform
 import resource
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,10 +20,12 @@ import torch
 
 import ilpyt
 from ilpyt.agents import HeuristicAgent
+from ilpyt.algos import ALGORITHMS, RL
 from ilpyt.envs import VecEnv
 from ilpyt.presets import PAPER_ENVS, SETTINGS, make_algorithm
 from ilpyt.runners import evaluate
 from ilpyt.utils.checkpoint import atomic_write
+from ilpyt.utils.versions import package_versions
 
 DEMOS = Path("demos")  # from the root of the repository, where `table1.py` starts it
 BASELINES = ("Random", "Expert")  # nothing is trained: the two ends of the scale
@@ -52,8 +53,13 @@ class Run:
 
     @property
     def command(self) -> str:
-        """What does this run, and nothing else."""
+        """What does this run, after the baselines of its environment."""
         return f"python benchmarks/table1.py --algo {self.algo} --env {self.env_id} --seeds {self.seed}"
+
+    @property
+    def settings(self) -> str:
+        """What it trains with."""
+        return str(SETTINGS[self.algo][self.env_id]) if self.algo in SETTINGS else ""
 
     def read(self) -> dict[str, Any]:
         """The result."""
@@ -75,15 +81,15 @@ class RandomAgent(HeuristicAgent):
 
 def teacher(algo: str, env_id: str) -> dict[str, Any]:
     """What an algorithm learns from, beside the environment: keywords of its `train`."""
-    if algo in ("DQN", "A2C", "PPO"):
+    if issubclass(ALGORITHMS[algo], RL):
         return {}
     if algo == "DAgger":
         return {"expert": PAPER_ENVS[env_id].expert()}
     return {"expert_demos": DEMOS / env_id / "demos.pkl"}
 
 
-def play(run: Run) -> dict[str, Any]:
-    """Test a baseline."""
+def score_baseline(run: Run) -> dict[str, Any]:
+    """Test the random policy or the expert."""
     with ilpyt.envs.build_env(run.env_id) as env:
         agent = RandomAgent(env) if run.algo == "Random" else PAPER_ENVS[run.env_id].expert()
         return {"returns": evaluate(agent, env, TEST_EPISODES)}
@@ -102,7 +108,6 @@ def train(run: Run) -> dict[str, Any]:
         "updates": algo.agent.num_updates(),
         "seconds": round(seconds, 1),
         "test_seconds": round(time.perf_counter() - start - seconds, 1),
-        "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "returns": returns,
         "evaluations": [list(point) for point in evaluations(run.folder)],
         "config": json.loads((run.folder / "config.json").read_text()),
@@ -128,9 +133,7 @@ def main() -> None:
     flags.add_argument("out", type=Path)
     run = Run(**vars(flags.parse_args()))
     torch.set_num_threads(1)  # a process a core
-    shutil.rmtree(run.folder, ignore_errors=True)  # what an interrupted run has left
-    run.folder.mkdir(parents=True)
-    result = play(run) if run.algo in BASELINES else train(run)
+    result = score_baseline(run) if run.algo in BASELINES else train(run)
     head = {
         "algo": run.algo,
         "env_id": run.env_id,
@@ -138,6 +141,10 @@ def main() -> None:
         "command": run.command,
         "mean": float(np.mean(result["returns"])),
         "std": float(np.std(result["returns"])),
+        "settings": run.settings,
+        "versions": package_versions(),
+        "machine": {"processor": platform.machine(), "cores": os.cpu_count()},
+        "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),  # Linux counts in KiB
     }
     with atomic_write(run.result) as file:
         file.write(json.dumps({**head, **result}, indent=1).encode())

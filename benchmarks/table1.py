@@ -13,6 +13,7 @@ and `result.json`. What has a result isn't run again; what was interrupted begin
 import argparse
 import fcntl
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -35,12 +36,22 @@ def plan(algos: Sequence[str], env_ids: Sequence[str], seeds: Sequence[int], out
     """The runs of a selection, in the order in which they are best begun; baselines have one seed."""
     runs = [Run(name, env_id, 0, out) for name in BASELINES for env_id in env_ids]
     runs += [Run(algo, env_id, seed, out) for seed in seeds for algo in algos for env_id in env_ids]
-    order = (*BASELINES, *SLOWEST_ALGOS)
-    return sorted(runs, key=lambda run: (run.seed, run.env_id not in SLOWEST_ENVS, order.index(run.algo)))
+    order = {algo: place for place, algo in enumerate((*BASELINES, *SLOWEST_ALGOS))}
+    runs.sort(key=lambda run: (run.seed, run.env_id not in SLOWEST_ENVS, order.get(run.algo, len(order))))
+    return list(dict.fromkeys(runs))
 
 
-def work(runs: list[Run], jobs: int) -> list[Run]:
-    """Do the runs that have no result yet, some at a time; those that failed."""
+def work(runs: list[Run], jobs: int, lock: int) -> list[Run]:
+    """Do the runs that have no result yet, some at a time.
+
+    Args:
+        runs: what is wanted.
+        jobs: runs at a time.
+        lock: file descriptor that claims the folder; the processes of the runs hold it too.
+
+    Returns:
+        the runs that failed.
+    """
     waiting = [run for run in runs if not run.result.exists()]
     running: dict[Run, subprocess.Popen] = {}
     failed: list[Run] = []
@@ -49,9 +60,9 @@ def work(runs: list[Run], jobs: int) -> list[Run]:
         while waiting or running:
             while waiting and len(running) < jobs:
                 run = waiting.pop(0)
-                running[run] = start(run)
+                running[run] = start(run, lock)
             screen.draw(running, failed)
-            time.sleep(0.5)
+            time.sleep(1)
             for run in [run for run, process in running.items() if process.poll() is not None]:
                 del running[run]
                 if not run.result.exists():
@@ -60,18 +71,28 @@ def work(runs: list[Run], jobs: int) -> list[Run]:
         screen.draw(running, failed)
     finally:
         for process in running.values():
-            process.terminate()
+            process.kill()
+        for process in running.values():
+            process.wait()
     return failed
 
 
-def start(run: Run) -> subprocess.Popen:
-    """Begin a run; what it prints goes to `<out>/logs/`."""
+def start(run: Run, lock: int) -> subprocess.Popen:
+    """Begin a run in an empty folder; what it prints goes to `<out>/logs/`."""
+    shutil.rmtree(run.folder, ignore_errors=True)  # what an interrupted run has left
+    run.folder.mkdir(parents=True, exist_ok=True)
     log = log_of(run)
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, HERE / "cell.py", run.algo, run.env_id, str(run.seed), run.out]
     with open(log, "w") as file:
         return subprocess.Popen(
-            command, cwd=HERE.parent, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+            command,
+            cwd=HERE.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,  # Ctrl-C comes to this process alone, which ends the others
+            pass_fds=(lock,),
         )
 
 
@@ -89,20 +110,23 @@ class Screen:
         self._env_ids = [e for e in PAPER_ENVS if any(run.env_id == e for run in runs)]
         self._start = time.monotonic()
         self._drawn = 0
+        self._means: dict[Run, float] = {}
 
     def draw(self, running: dict[Run, subprocess.Popen], failed: list[Run]) -> None:
         """Draw the table where it was before."""
         if not sys.stdout.isatty():
             return
-        lines = [f"{'':<8}" + "".join(f"{env_id:>26}" for env_id in self._env_ids)]
+        # A line that wraps would count as two.
+        width = min(27, (shutil.get_terminal_size().columns - 9) // len(self._env_ids))
+        lines = [f"{'':<8}" + "".join(f"{env_id[: width - 1]:>{width}}" for env_id in self._env_ids)]
         for algo in self._algos:
             cells = ([r for r in self._runs if (r.algo, r.env_id) == (algo, env_id)] for env_id in self._env_ids)
-            lines.append(f"{algo:<8}" + "".join(f"{self._cell(cell, running, failed):>26}" for cell in cells))
+            texts = (self._cell(cell, running, failed)[: width - 1] for cell in cells)
+            lines.append(f"{algo:<8}" + "".join(f"{text:>{width}}" for text in texts))
         done = sum(run.result.exists() for run in self._runs)
         lines.append(f"{done} of {len(self._runs)} runs done, {len(failed)} failed; {self._elapsed():.0f} minutes")
         up = f"\x1b[{self._drawn}F" if self._drawn else ""
-        width = shutil.get_terminal_size().columns  # a line that wraps would count as two
-        print(up + "\n".join(f"{line[: width - 1]}\x1b[K" for line in lines), flush=True)
+        print(up + "\n".join(f"{line}\x1b[K" for line in lines), flush=True)
         self._drawn = len(lines)
 
     def finished(self, run: Run) -> None:
@@ -126,53 +150,77 @@ class Screen:
 
     def _cell(self, runs: list[Run], running: dict[Run, subprocess.Popen], failed: list[Run]) -> str:
         """The mean of the seeds that are done; what goes on; what failed."""
-        means = [run.read()["mean"] for run in runs if run.result.exists()]
-        parts = [f"{np.mean(means):.2f} ({len(means)}/{len(runs)})"] if means else []
         for run in runs:
-            if run in running:
-                *_, last = [(0, 0.0, np.nan), *evaluations(run.folder)]
-                parts.append(f"~{last[2]:.0f} at {last[0] // 1000}k" if last[0] else "begun")
-        if any(run in failed for run in runs):
-            parts.append("failed")
+            if run not in self._means and run.result.exists():
+                self._means[run] = run.read()["mean"]
+        means = [self._means[run] for run in runs if run in self._means]
+        parts = ["failed"] if any(run in failed for run in runs) else []
+        parts += [f"{np.mean(means):.2f} ({len(means)}/{len(runs)})"] if means else []
+        parts += [_last_evaluation(run) for run in runs if run in running and run not in self._means]
         return " ".join(parts) or "-"
 
 
+def _last_evaluation(run: Run) -> str:
+    """How far a run is."""
+    try:
+        steps, _, score = list(evaluations(run.folder))[-1]
+        return f"~{score:.0f} at {steps // 1000}k"
+    except (IndexError, OSError, ValueError):  # none yet, or half a line
+        return "begun"
+
+
 @contextmanager
-def claimed(out: Path) -> Iterator[None]:
-    """Nobody else works in this folder meanwhile."""
+def claimed(out: Path) -> Iterator[int]:
+    """Nobody else works in this folder as long as a process holds the file descriptor that this gives."""
     out.mkdir(parents=True, exist_ok=True)
     with open(out / ".lock", "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise SystemExit(f"another table1.py is at work in {out}; wait for it, or choose another --out") from None
-        yield
+        yield lock.fileno()
+
+
+def _interrupt(number: int, frame: object) -> None:
+    """What Ctrl-C does, also where signals are ignored or would leave the runs going on alone."""
+    raise KeyboardInterrupt
 
 
 def main() -> None:
     """Do what the command line asks for."""
     flags = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    flags.add_argument("--algo", nargs="+", default=list(SETTINGS), choices=SETTINGS, help="algorithms; all")
+    algos = [*BASELINES, *SETTINGS]
+    flags.add_argument("--algo", nargs="+", default=algos, choices=algos, help="algorithms; all")
     flags.add_argument("--env", nargs="+", default=list(PAPER_ENVS), choices=PAPER_ENVS, help="environments; all")
     flags.add_argument("--seeds", nargs="+", type=int, default=[0], help="of training; 0")
-    flags.add_argument("--jobs", type=int, default=2, help="runs at a time, each on one core; 2")
+    flags.add_argument(
+        "--jobs", type=int, default=2, choices=range(1, 257), metavar="N", help="runs at a time, each on one core; 2"
+    )
     flags.add_argument("--out", type=Path, default=Path("runs/table1"), help="folder of the runs; runs/table1")
     flags.add_argument(
         "--report", action="store_true", help="write tables and curves of the results, and train nothing"
     )
     flags.add_argument("--publish", action="store_true", help="also results and weights, into the repository")
     args = flags.parse_args()
+    if args.jobs < 1:
+        flags.error(f"--jobs must be at least 1, got {args.jobs}")
     args.out = args.out.absolute()
     if args.report or args.publish:
-        from report import publish, write_report  # needs matplotlib, which training doesn't
-
-        if args.publish:
-            publish(args.out)
-        write_report(args.out)
-        return
-    with claimed(args.out):
         try:
-            failed = work(plan(args.algo, args.env, args.seeds, args.out), args.jobs)
+            import report
+        except ModuleNotFoundError as error:
+            raise SystemExit(f"the report needs {error.name}: pip install -e '.[report]'") from None
+        report.publish(args.out) if args.publish else report.write_report(args.out, args.out / "report.md")
+        return
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    with claimed(args.out) as lock:
+        runs = plan([algo for algo in args.algo if algo in SETTINGS], args.env, args.seeds, args.out)
+        outdated = [run for run in runs if run.result.exists() and run.read().get("settings", "") != run.settings]
+        for run in outdated:
+            print(f"{run.folder} was trained with other settings than today's; remove it to train it again.")
+        try:
+            failed = work(runs, args.jobs, lock)
         except KeyboardInterrupt:
             raise SystemExit("\nInterrupted; the same command goes on with what isn't done.") from None
     if failed:

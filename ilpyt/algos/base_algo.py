@@ -3,11 +3,9 @@
 import abc
 import json
 import logging
-import platform
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,11 +21,11 @@ from ilpyt.utils.checkpoint import atomic_write
 from ilpyt.utils.errors import DataError, TrainingInterrupted
 from ilpyt.utils.logger import CSVSink, Logger, Progress, TensorBoardSink, say
 from ilpyt.utils.seed_utils import TEST_SEED
+from ilpyt.utils.versions import package_versions
 
 log = logging.getLogger(__name__)
 
 SMALL = 500_000  # parameters; below, PyTorch's threads cost more than they bring
-PACKAGES = ("ilpyt", "torch", "numpy", "gymnasium", "gym")
 RUN_FILES = ("*_[0-9]*.pth", "progress.csv", "events.out.tfevents.*", "config.json", "test_results.npy")
 
 
@@ -231,7 +229,7 @@ class BaseAlgorithm(abc.ABC):
                 name: value if isinstance(value, int | float | str | None) else str(value)
                 for name, value in config.items()
             },
-            "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+            "versions": package_versions(),
         }
         with atomic_write(self.save_path / "config.json") as file:
             file.write(json.dumps(content, indent=2).encode())
@@ -294,10 +292,3 @@ def _check_agent_fits(agent: BaseAgent, env: VecEnv) -> None:
 
 def _without_version(env_id: str) -> str:
     return env_id.rpartition("-v")[0] or env_id
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"

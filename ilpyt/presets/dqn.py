@@ -1,35 +1,37 @@
 """Settings of DQN; environments of continuous actions get a grid of three values in each dimension.
 
-All were found by hand, on seeds 0 and 1, by evaluations on validation episodes. What mattered: on the landers a
-learning rate that falls, 3-step returns, and a memory of 50,000 transitions: with 200,000 and 400,000, seed 2 of
-LunarLander stayed under 225, since rewards over several steps go by the policies of long ago; on
-the mountain cars normalised inputs and random actions that are held, without which no episode reaches the goal.
+All were found by hand, on seeds 0 and 1 (on the landers 10 to 13), by evaluations on episodes that aren't test
+episodes. What mattered on the landers: 6-step returns, with which seed 11 was at 282 after 180,000 env steps (1 step:
+at 269 after 380,000; 3 steps: at 276 after 220,000, then back between 184 and 260); gamma 0.995, since with 0.99 the
+best of 500,000 env steps was 263; a learning rate that falls fast at first; and a memory of 50,000 transitions, since
+rewards over several steps go by the policies of their time. On the mountain cars: normalised inputs and random actions
+that are held, without which no episode reaches the goal.
 """
 
 from typing import Any
 
 from ilpyt.envs import DiscretizeAction
 from ilpyt.presets.settings import Settings
-from ilpyt.utils.schedules import Linear
+from ilpyt.utils.schedules import Linear, Piecewise
 
 LANDER_ENV: dict[str, Any] = {"num_env": 16}
 LANDER: dict[str, Any] = {
     "net": {"hidden_sizes": (128, 128)},
     "agent": {
-        "lr": Linear(1e-3, 5e-5, 200_000),
-        "gamma": 0.99,
+        "lr": Piecewise(((0, 1e-3), (200_000, 1e-4), (500_000, 1e-5))),
+        "gamma": 0.995,
         "batch_size": 128,
         "replay_ratio": 0.25,
         "replay_memory_size": 50_000,
-        "learning_starts": 2000,
-        "epsilon_end": 0.02,
+        "learning_starts": 5000,
+        "epsilon_end": 0.01,
         "epsilon_steps": 20_000,
         "tau": 0.005,
         "double": True,
-        "n_step": 3,
+        "n_step": 6,
         "reward_scale": 0.05,
     },
-    "train": {"rollout_steps": 1, "num_steps": 300_000, "until": 250, "eval_interval": 10_000, "eval_episodes": 100},
+    "train": {"rollout_steps": 1, "num_steps": 500_000, "until": 288, "eval_interval": 20_000, "eval_episodes": 200},
 }
 
 DQN = {
