@@ -3,8 +3,8 @@
     python benchmarks/table1.py                                       # all of it, seed 0
     python benchmarks/table1.py --seeds 0 1 2                         # as it is reported
     python benchmarks/table1.py --algo GAIL GCL --env CartPole-v0     # some of it
-    python benchmarks/table1.py --report                              # tables and curves of what is there
-    python benchmarks/table1.py --publish                             # results and weights, into the repository
+    python benchmarks/table1.py --report                              # tables and curves of what is there: report.md
+    python benchmarks/table1.py --publish                             # all of it, with weights, into the repository
 
 Each run is a process of its own, and leaves `<out>/<algorithm>/<env_id>/seed_<seed>/` with its weights, learning curves
 and `result.json`. What has a result isn't run again; what was interrupted begins anew.
@@ -197,20 +197,23 @@ def main() -> None:
         "--jobs", type=int, default=2, choices=range(1, 257), metavar="N", help="runs at a time, each on one core; 2"
     )
     flags.add_argument("--out", type=Path, default=Path("runs/table1"), help="folder of the runs; runs/table1")
-    flags.add_argument(
-        "--report", action="store_true", help="write tables and curves of the results, and train nothing"
-    )
-    flags.add_argument("--publish", action="store_true", help="also results and weights, into the repository")
+    flags.add_argument("--report", action="store_true", help="tables and curves of all results in <out>, into <out>")
+    flags.add_argument("--publish", action="store_true", help="them, results and weights, into the repository")
     args = flags.parse_args()
     if args.jobs < 1:
         flags.error(f"--jobs must be at least 1, got {args.jobs}")
     args.out = args.out.absolute()
     if args.report or args.publish:
         try:
-            import report
+            from publish import publish
+            from report import write_report
         except ModuleNotFoundError as error:
             raise SystemExit(f"the report needs {error.name}: pip install -e '.[report]'") from None
-        report.publish(args.out) if args.publish else report.write_report(args.out, args.out / "report.md")
+        if args.report:
+            write_report(args.out, args.out / "report.md")
+        if args.publish:
+            with claimed(args.out):
+                publish(args.out)
         return
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
