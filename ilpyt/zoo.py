@@ -14,13 +14,16 @@ from typing import Any
 from ilpyt.agents import BaseAgent
 from ilpyt.algos import ALGORITHMS
 from ilpyt.envs import build_env
-from ilpyt.presets import SETTINGS
+from ilpyt.presets import find_settings
 
 ZOO = Path(__file__).parents[1] / "model_zoo"
 
 
 def load(algo: str, env_id: str, folder: str | Path = ZOO) -> BaseAgent:
-    """A trained agent, in test mode: its `step` acts greedily. After `set_train()` it explores, and can learn on.
+    """A trained agent, in test mode: its `step` acts greedily.
+
+    It has the weights of all its networks, so that it can also be trained further; optimizers, schedules and a replay
+    memory begin anew.
 
     It acts in environments with the spaces of those that it was trained in, `SETTINGS[algo][env_id].env` of
     `ilpyt.presets`. That matters to DQN on continuous actions, which it takes from a grid:
@@ -34,12 +37,12 @@ def load(algo: str, env_id: str, folder: str | Path = ZOO) -> BaseAgent:
         folder: of the zoo.
 
     Raises:
-        ValueError: there is no such algorithm, or none of its agents for that environment.
+        ValueError: there is no such algorithm or environment in it.
         FileNotFoundError: the zoo isn't there.
         DataError: its weights are broken, or not of the networks that the settings ask for.
     """
     cell = _cell(algo, env_id, folder)
-    settings = SETTINGS[algo][env_id]
+    settings = find_settings(algo, env_id)
     with build_env(env_id, **{**settings.env, "num_env": 1}) as env:
         agent = ALGORITHMS[algo].make_agent(env, net=settings.net, **settings.agent)
     agent.load(cell)
@@ -53,18 +56,16 @@ def card(algo: str, env_id: str, folder: str | Path = ZOO) -> dict[str, Any]:
     Args, errors: see `load`.
 
     Returns:
-        the result of its training: `mean` and `std` of the returns of 100 test episodes and these `returns`, `seed`,
-        `command`, `env_steps`, `updates`, `seconds` of training, `versions`, and the settings in `config`.
+        the result of its training: `mean` and `std` of the returns of 100 test episodes and these `returns`; training
+        `seed`, `command`, `settings`, `config`, `versions` and `machine`; `env_steps`, `updates` (of gradients),
+        `seconds` of training, `test_seconds`, `peak_memory_mb`; `evaluations` in training: env steps, seconds, return.
     """
     return dict(json.loads((_cell(algo, env_id, folder) / "card.json").read_text()))
 
 
 def _cell(algo: str, env_id: str, folder: str | Path) -> Path:
     """Where an agent lies."""
-    if algo not in SETTINGS:
-        raise ValueError(f"the zoo has no agents of {algo!r}; it has those of {', '.join(SETTINGS)}")
-    if env_id not in SETTINGS[algo]:
-        raise ValueError(f"the zoo has no agent for {env_id!r}; it has agents for {', '.join(SETTINGS[algo])}")
+    find_settings(algo, env_id)
     cell = Path(folder) / algo / env_id
     if not (cell / "card.json").is_file():
         raise FileNotFoundError(

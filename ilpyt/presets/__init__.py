@@ -1,7 +1,7 @@
 """What is known about the paper's five environments, and settings that learn them.
 
-All of it is data; nothing in the library branches on an environment. `SETTINGS[algorithm][env_id]` has the settings,
-`make_algorithm(algorithm, env_id)` an algorithm made by them.
+Settings are data, and nothing in the library branches on an environment: `SETTINGS[algorithm][env_id]`.
+`make_algorithm(algorithm, env_id)` makes an algorithm by them.
 """
 
 from typing import Any
@@ -43,12 +43,31 @@ def make_algorithm(algo: str, env_id: str, seed: int = 0, **kwargs: Any) -> Base
         env_id: the environment, a key of `PAPER_ENVS`.
         seed: of the random numbers of Python, NumPy and PyTorch, and of the environments.
         kwargs: of the algorithm: `save_path`, `load_path`, `use_gpu`, `progress`.
+
+    Returns:
+        the algorithm; close its environments when done, by `algo.env.close()` or `with algo.env:`.
+
+    Raises:
+        ValueError: there are no settings for this algorithm and environment.
     """
-    settings = SETTINGS[algo][env_id]
+    settings = find_settings(algo, env_id)
     set_seed(seed)
     env = build_env(env_id, seed=seed, **settings.env)
     agent = ALGORITHMS[algo].make_agent(env, net=settings.net, **settings.agent)
     return ALGORITHMS[algo](agent=agent, env=env, **kwargs)
 
 
-__all__ = ["PAPER_ENVS", "SETTINGS", "PaperEnv", "Settings", "make_algorithm"]
+def find_settings(algo: str, env_id: str) -> Settings:
+    """`SETTINGS[algo][env_id]`.
+
+    Raises:
+        ValueError: there are none; the message has the names that there are.
+    """
+    if algo not in SETTINGS:
+        raise ValueError(f"there are no settings for an algorithm {algo!r}, but for {', '.join(SETTINGS)}")
+    if env_id not in SETTINGS[algo]:
+        raise ValueError(f"{algo} has no settings for {env_id!r}, but for {', '.join(SETTINGS[algo])}")
+    return SETTINGS[algo][env_id]
+
+
+__all__ = ["PAPER_ENVS", "SETTINGS", "PaperEnv", "Settings", "find_settings", "make_algorithm"]
