@@ -21,27 +21,29 @@ def parser(doc: str, env_id: str, save_path: str) -> argparse.ArgumentParser:
     flags.add_argument("--all", action="store_true", help="all environments, each in <save-path>/<env_id>/")
     flags.add_argument("--seed", type=int, default=0, help="of the networks and of training")
     flags.add_argument("--save-path", type=Path, default=Path(save_path), help="folder for weights, logs, results")
+    flags.add_argument("--resume", action="store_true", help="go on with the interrupted training in save-path")
     flags.add_argument("--load-path", default="", help="test the weights in this folder instead of training")
     return flags
 
 
 def learn(
-    algo_name: str, env_id: str, seed: int, save_path: Path, load_path: str, **learn_from: Any
+    algo_name: str, env_id: str, args: argparse.Namespace, save_path: Path, load_path: str, **learn_from: Any
 ) -> dict[str, list[float]]:
     """Train with the settings in `ilpyt.presets` (unless weights are loaded), and test.
 
     Args:
         algo_name: of the algorithm, in `SETTINGS`.
+        args: of `parser`.
         learn_from: `expert_demos` or an `expert`, which `train` gets beside the settings; nothing: it learns from
             rewards.
 
     Returns:
         returns of the test episodes: the learner's, and if it imitates the scripted expert's on the same episodes.
     """
-    algo = make_algorithm(algo_name, env_id, seed, save_path=save_path, load_path=load_path)
+    algo = make_algorithm(algo_name, env_id, args.seed, save_path=save_path, load_path=load_path)
     with algo.env:
         if not load_path:
-            algo.train(**SETTINGS[algo_name][env_id].train, **learn_from)
+            algo.train(**SETTINGS[algo_name][env_id].train, **learn_from, resume=args.resume)
         returns = {"learner": algo.test(num_episodes=100)}
         if learn_from:
             returns["expert"] = evaluate(PAPER_ENVS[env_id].expert(), algo.env, num_episodes=100)

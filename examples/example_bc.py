@@ -26,7 +26,7 @@ def clone(env_id: str, save_path: Path, load_path: str) -> dict[str, list[float]
     agent = ImitationAgent(net=net, **settings.agent)
     algo = BC(agent=agent, env=env, save_path=save_path, load_path=load_path)
     if not load_path:
-        algo.train(expert_demos=DEMOS / env_id / "demos.pkl", **settings.train)
+        algo.train(expert_demos=DEMOS / env_id / "demos.pkl", **settings.train, resume=args.resume)
     returns = {
         "learner": algo.test(num_episodes=100),
         "expert": evaluate(PAPER_ENVS[env_id].expert(), env, num_episodes=100),

@@ -14,7 +14,7 @@ from ilpyt.presets import PAPER_ENVS
 
 def imitate(env_id: str, save_path: Path, load_path: str) -> dict[str, list[float]]:
     """Train (unless weights are loaded) and test; the learner's returns, and the expert's on the same episodes."""
-    return learn("DAgger", env_id, args.seed, save_path, load_path, expert=PAPER_ENVS[env_id].expert())
+    return learn("DAgger", env_id, args, save_path, load_path, expert=PAPER_ENVS[env_id].expert())
 
 
 if __name__ == "__main__":

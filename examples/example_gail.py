@@ -12,7 +12,7 @@ from common import DEMOS, learn, parser, run
 
 def imitate(env_id: str, save_path: Path, load_path: str) -> dict[str, list[float]]:
     """Train (unless weights are loaded) and test; the learner's returns, and the expert's on the same episodes."""
-    return learn("GAIL", env_id, args.seed, save_path, load_path, expert_demos=DEMOS / env_id / "demos.pkl")
+    return learn("GAIL", env_id, args, save_path, load_path, expert_demos=DEMOS / env_id / "demos.pkl")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from common import learn, parser, run
 
 def reinforce(env_id: str, save_path: Path, load_path: str) -> dict[str, list[float]]:
     """Train (unless weights are loaded) and test; the learner's returns."""
-    return learn(args.algo, env_id, args.seed, save_path, load_path)
+    return learn(args.algo, env_id, args, save_path, load_path)
 
 
 if __name__ == "__main__":

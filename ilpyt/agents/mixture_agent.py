@@ -91,6 +91,15 @@ class MixtureAgent(BaseAgent):
         """Update the learner."""
         return self.learner.update(batch)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that going on from here needs."""
+        return {**super().state_dict(), "queries": self.queries}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        super().load_state_dict(state)
+        self.queries = state["queries"]
+
 
 class PolicyMixture(BaseAgent):
     """Several agents, of which each environment follows one: drawn at random when the environments are reset.

@@ -86,6 +86,7 @@ class AppL(BaseAlgorithm):
         select: str = "best",
         until: float | None = None,
         evaluation_episodes: int = 50,
+        resume: bool = False,
     ) -> None:
         """Iterate: find a reward, learn a policy for it, compare what it does with what the expert does.
 
@@ -109,6 +110,8 @@ class AppL(BaseAlgorithm):
             until: stop when a policy's mean return in its evaluation reaches this.
             evaluation_episodes: greedy episodes that a policy's feature expectations are estimated from; always with
                 the same seeds, which are not those of `test`.
+
+            resume: go on from `checkpoint.pt` in `save_path`.
 
         Raises:
             FileNotFoundError: there is no such file.
@@ -134,17 +137,19 @@ class AppL(BaseAlgorithm):
         self.matching = FeatureMatching(feature_expectations(demos, phi, self.agent.gamma), method)
         self._policies: list[dict[str, Any]] = []
         self.mixture, self._tests_mixture = None, False
-        initial = None if warm_start else copy.deepcopy(self.agent.state_dict())
+        self._initial = None if warm_start else copy.deepcopy(self.agent.state_dict())
         config: dict[str, Any] = {**counts, "epsilon": epsilon, "method": method, "select": select, "until": until}
         config |= {"warm_start": warm_start, "features": phi, "expert_demos": expert_demos}
         has_reached = False
-        with self.training(num_episodes, "iteration", **config) as bar:
+        parts = {"matching": self.matching, **({"features": phi} if hasattr(phi, "load_state_dict") else {})}
+        with self.training(num_episodes, "iteration", resume=resume, parts=parts, **config) as loop:
             try:
-                self._evaluate(phi, evaluation_episodes)  # line 1: some policy, and its feature expectations
-                for _ in bar.steps(range(num_episodes)):
+                if not self._policies:
+                    self._evaluate(phi, evaluation_episodes)  # line 1: some policy, and its feature expectations
+                for _ in loop.steps(range(num_episodes)):
                     reward = self._reward(phi)
-                    if initial is not None:
-                        self.agent.load_state_dict(initial)
+                    if self._initial is not None:
+                        self.agent.load_state_dict(self._initial)
                     self.agent.relabel(reward)
                     for _ in range(num_train):
                         batch = self.runner.generate_batch(rollout_steps)
@@ -154,6 +159,7 @@ class AppL(BaseAlgorithm):
                     has_reached = until is not None and score >= until
                     self.log(self.steps_done, {**metrics, **self._diagnose(score, rewards)})
                     self.save()
+                    self.checkpoint()
                     if has_reached or self.matching.margin <= epsilon:
                         break
             finally:
@@ -174,6 +180,15 @@ class AppL(BaseAlgorithm):
     def steps_done(self) -> int:
         """Env steps, which the weights are numbered with."""
         return self.runner.env_steps
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that going on from here needs."""
+        return {**super().state_dict(), "policies": self._policies, "initial": self._initial}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        super().load_state_dict(state)
+        self._policies, self._initial = state["policies"], state["initial"]
 
     def _reward(self, phi: Features) -> Callable[[Any], Tensor]:
         """Rewards [B] of B transitions, w . phi(s, a)."""

@@ -1,9 +1,8 @@
 """What every algorithm is: an experiment with an environment, an agent, a runner and a folder."""
 
 import abc
-import json
 import logging
-import tempfile
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,28 +12,34 @@ import numpy as np
 import torch
 
 from ilpyt.agents.base_agent import BaseAgent
-from ilpyt.agents.imitation_agent import StateActions
+from ilpyt.algos.checks import check_agent_fits
+from ilpyt.algos.loop import Loop
+from ilpyt.algos.run_folder import CHECKPOINT, RUN_FILES, RunFolder
 from ilpyt.envs.vec_env import VecEnv
 from ilpyt.runners.experiences import Experiences
 from ilpyt.runners.runner import Runner, evaluate
 from ilpyt.utils.checkpoint import atomic_write
-from ilpyt.utils.errors import DataError, TrainingInterrupted
+from ilpyt.utils.errors import TrainingInterrupted
+from ilpyt.utils.interrupts import Interrupts
 from ilpyt.utils.logger import CSVSink, Logger, Progress, TensorBoardSink, say
-from ilpyt.utils.seed_utils import TEST_SEED
+from ilpyt.utils.seed_utils import TEST_SEED, get_random_state, set_random_state
 from ilpyt.utils.versions import package_versions
 
 log = logging.getLogger(__name__)
 
 SMALL = 500_000  # parameters; below, PyTorch's threads cost more than they bring
-RUN_FILES = ("*_[0-9]*.pth", "progress.csv", "events.out.tfevents.*", "config.json", "test_results.npy")
 
 
 class BaseAlgorithm(abc.ABC):
     """An experiment. Extend it by `train`, by `steps_done`, and by `make_agent` where an agent can be left out.
 
-    Everything it writes lies in `save_path`: weights `<net>_<step>.pth`, `progress.csv`, TensorBoard events,
-    `config.json`, `test_results.npy`. If a former run lies there, its files are moved into a sub-folder `previous_1`,
-    `previous_2`, ... when training begins.
+    Everything it writes lies in `save_path`: weights `<net>_<step>.pth`, `checkpoint.pt`, `progress.csv`, TensorBoard
+    events, `config.json`, `test_results.npy`. If a former run lies there, its files are moved into a sub-folder
+    `previous_1`, `previous_2`, ... when training begins, unless it is resumed.
+
+    `train(..., resume=True)`, with the arguments of before, goes on from `checkpoint.pt`, which is written whenever
+    weights are saved, and when Ctrl-C or SIGTERM end the training. Environments can't be saved: they begin new
+    episodes.
     """
 
     agent_class: ClassVar[type] = BaseAgent  # what it trains
@@ -43,6 +48,7 @@ class BaseAlgorithm(abc.ABC):
         """Set up the experiment; the arguments are `initialize`'s."""
         self.logger: Logger | None = None
         self._has_trained = self._has_tested = False
+        self._parts: dict[str, Any] = {}
         self.initialize(**kwargs)
 
     def initialize(
@@ -85,12 +91,12 @@ class BaseAlgorithm(abc.ABC):
         self.use_gpu = use_gpu
         self.progress = progress
         self.save_path = Path(save_path)
-        _check_writable(self.save_path)
+        self._folder = RunFolder(self.save_path)
         agent.to_gpu() if use_gpu else agent.to_cpu()
         self._tests_own_run = bool(load_path) and Path(load_path).resolve() == self.save_path.resolve()
         if load_path:
             agent.load(load_path)
-        _check_agent_fits(agent, env)
+        check_agent_fits(agent, env)
         self.runner = Runner(env, agent, use_gpu)
 
     @classmethod
@@ -142,7 +148,9 @@ class BaseAlgorithm(abc.ABC):
             say(text)
 
     @contextmanager
-    def training(self, total: int, unit: str, **config: Any) -> Iterator[Progress]:
+    def training(
+        self, total: int, unit: str, *, resume: bool = False, parts: Mapping[str, Any] | None = None, **config: Any
+    ) -> Iterator[Loop]:
         """Around a train loop: opens the sinks before, saves the agent's weights after it, however it ended.
 
         Inside, small networks run on one thread of PyTorch: with two, an update of a 2 x 128 perceptron takes 1.7 times
@@ -151,28 +159,87 @@ class BaseAlgorithm(abc.ABC):
         Args:
             total: steps that the progress bar counts up to.
             unit: what a step is.
+            resume: go on from `checkpoint.pt`.
+            parts: what the loop holds and resuming needs: objects with `state_dict` and `load_state_dict`, by name.
             config: what goes into `config.json`.
+
+        Raises:
+            FileNotFoundError: there is no checkpoint to resume from.
+            DataError: it is broken, or of another algorithm, agent or environment.
         """
-        bar = Progress(total, unit, self.progress)
+        bar, interrupts = Progress(total, unit, self.progress), Interrupts()
+        loop = Loop(bar, interrupts, self.checkpoint)
+        self._parts = {"loop": loop, **(parts or {})}
         try:
-            if not self._has_trained:  # a second `train` goes on in the same run
+            seconds = self._resume() if resume else 0.0
+            if not (resume or self._has_trained):  # a second `train` goes on in the same run
                 self._move_aside(*RUN_FILES)
             self._has_trained = True
-            self._write_config(config)
-            self.logger = Logger([CSVSink(self.save_path / "progress.csv"), TensorBoardSink(self.save_path), bar])
+            self._folder.write_config(self._describe(config))
+            table = CSVSink(self.save_path / "progress.csv")
+            if resume:
+                table.rewind(self.steps_done)
+            events = TensorBoardSink(self.save_path, purge_step=self.steps_done + 1 if resume else None)
+            self.logger = Logger([table, events, bar], seconds)
             self.agent.set_train()
             try:
-                with _threads_for(self.agent):
-                    yield bar
+                with _threads_for(self.agent), interrupts.deferred():
+                    yield loop
             finally:
                 self.save()
                 self.logger.close()
                 self.logger = None
         except KeyboardInterrupt:
             self.say(f"Interrupted; what was learnt is saved in {self.save_path}.")
-            raise TrainingInterrupted from None
+            raise TrainingInterrupted(interrupts.pending or signal.SIGINT) from None
         finally:
+            self._parts = {}
             bar.close()
+
+    def checkpoint(self) -> None:
+        """Write all that resuming needs to `checkpoint.pt`; between two iterations of a train loop."""
+        if self.logger is None:
+            raise RuntimeError("checkpoint is for use inside `with self.training(...)`")
+        content = {"seconds": self.logger.seconds, "state": self.state_dict()}
+        self._folder.write_checkpoint(self._identity(), content)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that going on from here needs: of the agent, the counters, the random numbers, the train loop."""
+        return {
+            "agent": self.agent.state_dict(),
+            "runner": self.runner.state_dict(),
+            "parts": {name: part.state_dict() for name, part in self._parts.items()},
+            "random": get_random_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave; environments begin new episodes, with seeds of their own."""
+        self.agent.load_state_dict(state["agent"])
+        self.runner.load_state_dict(state["runner"])
+        for name, part in self._parts.items():
+            part.load_state_dict(state["parts"][name])
+        set_random_state(state["random"])
+        if self.runner.env_steps:
+            self.runner.reset(int(np.random.randint(2**31)))
+
+    def _identity(self) -> dict[str, Any]:
+        """What a checkpoint has to be of."""
+        shapes = {
+            name: {k: list(v.shape) for k, v in net.state_dict().items()} for name, net in self.agent.named_nets()
+        }
+        return {
+            "algorithm": type(self).__name__,
+            "agent": type(self.agent).__name__,
+            "environment": str(self.env.description["env_id"]),
+            "networks": shapes,
+        }
+
+    def _resume(self) -> float:
+        """Go on from the checkpoint; the seconds that were spent before it."""
+        checkpoint = self._folder.read_checkpoint(self._identity(), self.agent.device)
+        self.load_state_dict(checkpoint["state"])
+        self.say(f"Going on from {self.save_path}/{CHECKPOINT}, step {self.steps_done:,}.")
+        return float(checkpoint["seconds"])
 
     def save(self) -> None:
         """Write the agent's weights, numbered with the progress made."""
@@ -206,21 +273,13 @@ class BaseAlgorithm(abc.ABC):
         return demos.to_gpu() if self.use_gpu else demos
 
     def _move_aside(self, *patterns: str) -> None:
-        """Make room for this run's files where a former run left its own."""
-        former = [file for pattern in patterns for file in self.save_path.glob(pattern)]
-        if not former:
-            return
-        number = 1
-        while (self.save_path / f"previous_{number}").exists():
-            number += 1
-        folder = self.save_path / f"previous_{number}"
-        folder.mkdir()
-        for file in former:
-            file.rename(folder / file.name)
-        self.say(f"{self.save_path} held files of a former run; they are in {folder} now.")
+        folder = self._folder.move_aside(*patterns)
+        if folder is not None:
+            self.say(f"{self.save_path} held files of a former run; they are in {folder} now.")
 
-    def _write_config(self, config: Mapping[str, Any]) -> None:
-        content = {
+    def _describe(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """What `config.json` says."""
+        return {
             "algorithm": type(self).__name__,
             "agent": self.agent.describe(),
             "nets": {name: str(net) for name, net in self.agent.named_nets()},
@@ -231,8 +290,6 @@ class BaseAlgorithm(abc.ABC):
             },
             "versions": package_versions(),
         }
-        with atomic_write(self.save_path / "config.json") as file:
-            file.write(json.dumps(content, indent=2).encode())
 
 
 @contextmanager
@@ -245,49 +302,6 @@ def _threads_for(agent: BaseAgent) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def _check_writable(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise OSError(f"save_path {str(folder)!r} can't be written to: {error.strerror or error}") from error
-
-
-def _check_agent_fits(agent: BaseAgent, env: VecEnv) -> None:
-    """Let the agent act once, on made-up states, so that a network of the wrong shape is found before training."""
-    states = torch.from_numpy(np.zeros((2, *env.observation_shape), env.observation_dtype)).to(agent.device)
-    name = "policy"
-    try:
-        with agent.test_mode(), torch.inference_mode():
-            actions = agent.step(states)
-            for name, net in agent.named_nets():  # noqa: B007 (the error says which)
-                if net.takes_actions or net.takes_next_states:
-                    net.on_transitions(StateActions(states, torch.from_numpy(actions).to(agent.device), states))
-                else:
-                    net(states)
-    except Exception as error:
-        raise DataError(
-            f"the {name} of {type(agent).__name__} fails on the states of {env.description['env_id']}, of shape "
-            f"{list(env.observation_shape)}: {error}"
-        ) from error
-    outputs = {net.num_outputs for _, net in agent.named_nets() if net.action_type is not None}
-    if outputs - {env.num_actions}:
-        raise DataError(
-            f"{type(agent).__name__} has a policy of {', '.join(map(str, outputs))} outputs, but "
-            f"{env.description['env_id']} has {env.num_actions} actions ({env.action_space})"
-        )
-    if np.shape(actions) != (2, *env.action_shape):
-        raise DataError(
-            f"{type(agent).__name__} gives actions of shape {list(np.shape(actions)[1:])}, but "
-            f"{env.description['env_id']} takes {list(env.action_shape)} ({env.action_space})"
-        )
-    if env.type == "discrete" and actions.dtype.kind not in "iu":
-        raise DataError(
-            f"{type(agent).__name__} gives {actions.dtype} actions, but this environment's are whole numbers"
-        )
 
 
 def _without_version(env_id: str) -> str:

@@ -37,6 +37,7 @@ class BC(BaseAlgorithm):
         validation_fraction: float = 0.1,
         patience: int = 15,
         save_interval: int = 100,
+        resume: bool = False,
     ) -> None:
         """Fit the policy to demonstrations.
 
@@ -53,6 +54,8 @@ class BC(BaseAlgorithm):
             patience: epochs without a better held-out loss after which training ends; the learning rate falls after a
                 third of it.
             save_interval: epochs between saves of the weights.
+            resume: go on from `checkpoint.pt` in `save_path`; what comes of it is to the bit what an uninterrupted
+                training gives.
 
         Raises:
             FileNotFoundError: there is no such file.
@@ -73,17 +76,22 @@ class BC(BaseAlgorithm):
         stopping = _EarlyStopping(self.agent, patience)
         config: dict[str, Any] = {**at_least_1, "expert_demos": expert_demos, "early_stopping": early_stopping}
         config["validation_fraction"] = validation_fraction
-        with self.training(num_epochs, "epoch", **config) as bar:
+        parts = {"stopping": stopping}
+        with self.training(num_epochs, "epoch", resume=resume, parts=parts, **config) as loop:
+            epoch = loop.done
             try:
-                for epoch in bar.steps(range(1, num_epochs + 1)):
+                for epoch in loop.steps(range(1, num_epochs + 1)):
+                    if stopping.is_over:
+                        break
                     metrics = self.agent.train_epoch(train.states, train.actions, batch_size)
                     self.epochs += 1
                     if held_out is not None:
                         metrics |= self.agent.validate(held_out)
                         stopping.step(epoch, metrics["validation_loss"])
                     self.log(self.epochs, metrics)
-                    if epoch % save_interval == 0:
+                    if epoch % save_interval == 0 or stopping.is_over:
                         self.save()
+                        self.checkpoint()
                     if stopping.is_over:
                         break
             finally:
@@ -95,6 +103,15 @@ class BC(BaseAlgorithm):
             )
 
     epochs: int = 0  # passes over demonstrations, in all calls of `train`
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that going on from here needs."""
+        return {**super().state_dict(), "epochs": self.epochs}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        super().load_state_dict(state)
+        self.epochs = state["epochs"]
 
     @property
     def steps_done(self) -> int:
@@ -142,9 +159,9 @@ class _EarlyStopping:
     """Keeps the weights with the least held-out loss, and says when waiting for better ones is over."""
 
     def __init__(self, agent: ImitationAgent, patience: int) -> None:
-        self._groups = agent.optimizers["net"].param_groups
-        self._initial_lrs = [group["lr"] for group in self._groups]
-        self._schedule = ReduceLROnPlateau(agent.optimizers["net"], factor=0.2, patience=patience // 3)
+        self._optimizer = agent.optimizers["net"]
+        self._initial_lrs = [group["lr"] for group in self._optimizer.param_groups]
+        self._schedule = ReduceLROnPlateau(self._optimizer, factor=0.2, patience=patience // 3)
         self._patience = patience
         self._best = BestWeights(agent)
         self.is_over = False
@@ -168,5 +185,20 @@ class _EarlyStopping:
     def restore(self) -> None:
         """Give the network its best weights, if there are any, and the optimizer the learning rate it had."""
         self._best.restore()
-        for group, lr in zip(self._groups, self._initial_lrs, strict=True):
+        for group, lr in zip(self._optimizer.param_groups, self._initial_lrs, strict=True):
             group["lr"] = lr
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best weights, the learning rates' schedule, and whether waiting is over."""
+        return {
+            "best": self._best.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "initial_lrs": self._initial_lrs,
+            "is_over": self.is_over,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        self._best.load_state_dict(state["best"])
+        self._schedule.load_state_dict(state["schedule"])
+        self._initial_lrs, self.is_over = state["initial_lrs"], state["is_over"]

@@ -52,6 +52,7 @@ class DAgger(BaseAlgorithm):
         expert_demos: str | Path | Experiences | None = None,
         until: float | None = None,
         validation_episodes: int = 20,
+        resume: bool = False,
     ) -> None:
         """Iterate: act, ask the expert, learn from all answers so far, of former calls too (alg. 3.1).
 
@@ -74,6 +75,7 @@ class DAgger(BaseAlgorithm):
             validation_episodes: episodes that the learner plays after each iteration, always with the same seeds, which
                 are not those of `test`. The expert is asked about all their states, often more than are learnt from;
                 `expert/queries` in the log counts both.
+            resume: go on from `checkpoint.pt` in `save_path`.
 
         Raises:
             DataError: the expert fails, or its actions don't fit the environment.
@@ -91,16 +93,19 @@ class DAgger(BaseAlgorithm):
         mixture.device = self.agent.device
         most = num_episodes * T_steps * self.env.num_envs + (0 if demos is None else len(demos))
         self.aggregate = Aggregate(min(self.max_mem, len(self.aggregate) + most), self.aggregate)
-        if demos is not None:
+        if demos is not None and not resume:
             self.agent.observe(demos.states)
             self.aggregate.add(demos.states, demos.actions)
 
         best, has_reached = BestWeights(self.agent), False
         config: dict[str, Any] = {**counts, "expert": type(expert).__name__, "beta": beta, "until": until}
-        with self.training(num_episodes, "iteration", **config, expert_demos=expert_demos) as bar:
+        config |= {"expert_demos": expert_demos}
+        parts = {"aggregate": self.aggregate, "best": best, "mixture": mixture}
+        with self.training(num_episodes, "iteration", resume=resume, parts=parts, **config) as loop:
+            iteration = loop.done - 1
             try:
                 self.runner.agent = mixture
-                for iteration in bar.steps(range(num_episodes)):
+                for iteration in loop.steps(range(num_episodes)):
                     mixture.beta = schedule(iteration)
                     if not 0 <= mixture.beta <= 1:
                         raise ValueError(f"beta must be in 0..1, it is {mixture.beta} in iteration {iteration}")
@@ -114,8 +119,9 @@ class DAgger(BaseAlgorithm):
                     metrics |= {"beta": mixture.beta, "states": float(len(self.aggregate))}
                     metrics |= {"expert/queries": float(mixture.queries), "updates": float(self.agent.updates)}
                     self.log(self.steps_done, metrics)
-                    self.save()
                     best.offer(-metrics["validation_loss"], iteration + 1)
+                    self.save()
+                    self.checkpoint()
                     has_reached = until is not None and metrics["evaluation/return"] >= until
                     if has_reached:
                         break
@@ -170,6 +176,17 @@ class Aggregate:
     def __len__(self) -> int:
         """Number of states held."""
         return min(self.added, self.capacity)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it holds."""
+        return {"states": self.states, "actions": self.actions, "added": self.added}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave; the oldest first, if it no longer holds them all."""
+        self.added = 0
+        oldest = state["added"] % max(len(state["states"]), 1)
+        if len(state["states"]):
+            self.add(state["states"].roll(-oldest, 0), state["actions"].roll(-oldest, 0))
 
     @property
     def states(self) -> Tensor:

@@ -55,6 +55,7 @@ class GAIL(BaseAlgorithm):
         num_steps: int | None = None,
         until: float | None = None,
         warm_start_epochs: int = 0,
+        resume: bool = False,
         **monitor_kwargs: Any,
     ) -> None:
         """Train until the first of these things happens.
@@ -72,6 +73,7 @@ class GAIL(BaseAlgorithm):
                 reached this.
             warm_start_epochs: passes of behavioral cloning over the demonstrations before the first update (the paper,
                 section 7, suggests it).
+            resume: go on from `checkpoint.pt` in `save_path`.
             monitor_kwargs: keywords of `Monitor`: `eval_interval`, `eval_episodes`, `log_interval`.
 
         Raises:
@@ -90,12 +92,12 @@ class GAIL(BaseAlgorithm):
         self.agent.demonstrate(demos)
         if len(demos.states) < self.agent.batch_size:
             self.say(f"{len(demos.states)} transitions of the expert are fewer than a minibatch; they are repeated.")
-        if warm_start_epochs and not self.agent.num_updates():
+        if warm_start_epochs and not resume and not self.agent.num_updates():
             if not isinstance(self.agent.gen, ActorCriticAgent):
                 raise TypeError(f"a {type(self.agent.gen).__name__} has no policy that could be cloned from the expert")
             clone(self.agent.gen.actor, experiences, warm_start_epochs)
         config = {"rollout_steps": rollout_steps, "expert_demos": expert_demos, "warm_start_epochs": warm_start_epochs}
-        with monitor.training(**config):
+        with monitor.training(resume, **config):
             while not monitor.is_over:
                 batch = self.runner.generate_batch(rollout_steps)
                 monitor.record(batch, self.agent.update(batch))

@@ -55,6 +55,7 @@ class GCL(BaseAlgorithm):
         warm_start: bool = False,
         num_steps: int | None = None,
         until: float | None = None,
+        resume: bool = False,
         **monitor_kwargs: Any,
     ) -> None:
         """Train until the first of these things happens.
@@ -75,6 +76,7 @@ class GCL(BaseAlgorithm):
             num_steps: so many env steps have been made.
             until: the mean return of the last 100 training episodes, or with `eval_interval` that of an evaluation, has
                 reached this.
+            resume: go on from `checkpoint.pt` in `save_path`.
             monitor_kwargs: keywords of `Monitor`: `eval_interval`, `eval_episodes`, `log_interval`, `save_interval`.
 
         Raises:
@@ -94,6 +96,15 @@ class GCL(BaseAlgorithm):
                 raise ValueError(f"{name} must be at least 1, got {value}")
         monitor = Monitor(self, num_episodes, num_steps=num_steps, until=until, **monitor_kwargs)
         demos = self.load_demos(expert_demos)
+        if not resume:  # the checkpoint has them
+            self._demonstrate(demos, clone_epochs, warm_start)
+        with monitor.training(resume, **counts, expert_demos=expert_demos, warm_start=warm_start):
+            while not monitor.is_over:
+                batch = self.runner.generate_trajectories(rollout_episodes)
+                monitor.record(batch, self.agent.update(batch, num_reward_updates, batch_size))
+
+    def _demonstrate(self, demos: Experiences, clone_epochs: int, warm_start: bool) -> None:
+        """Show the agent the demonstrations, and a clone of the expert that says how likely they were."""
         policy = self.agent.actor.actor
         proposal = copy.deepcopy(policy)
         clone(proposal, demos, clone_epochs, fit_std=True)
@@ -101,10 +112,6 @@ class GCL(BaseAlgorithm):
             own = {name: tensor for name, tensor in policy.state_dict().items() if name == "log_std"}
             policy.load_state_dict({**proposal.state_dict(), **own})
         self.agent.demonstrate(trajectories(demos.states, demos.actions, demos.dones), proposal)
-        with monitor.training(**counts, expert_demos=expert_demos, warm_start=warm_start):
-            while not monitor.is_over:
-                batch = self.runner.generate_trajectories(rollout_episodes)
-                monitor.record(batch, self.agent.update(batch, num_reward_updates, batch_size))
 
     @property
     def steps_done(self) -> int:

@@ -41,6 +41,14 @@ class BestWeights:
         if self._weights is not None:
             self._agent.set_weights(self._weights)
 
+    def state_dict(self) -> dict[str, Any]:
+        """The best weights, their score and step."""
+        return {"weights": self._weights, "score": self.score, "step": self.step}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        self._weights, self.score, self.step = state["weights"], state["score"], state["step"]
+
 
 class Monitor:
     """Follows a train loop over env steps.
@@ -105,24 +113,33 @@ class Monitor:
         self.has_reached = False
         self._evaluated_at = self.runner.env_steps
         self._counts_episodes = num_steps is None
-        self._made = self.runner.episodes if self._counts_episodes else self.runner.env_steps
         self._total = num_steps or num_episodes or 0
-        self._max_episodes = math.inf if num_episodes is None else self.runner.episodes + num_episodes
-        self._max_steps = math.inf if num_steps is None else self.runner.env_steps + num_steps
+        self._num_episodes = math.inf if num_episodes is None else num_episodes
+        self._num_steps = math.inf if num_steps is None else num_steps
+        self._began = {"episodes": self.runner.episodes, "env_steps": self.runner.env_steps}
+        self._shown = 0  # episodes or env steps that the progress bar knows of
         self._recent: deque[dict[str, Any]] = deque(maxlen=RECENT)
         self._metrics: dict[str, list[float]] = {}
         self._intervals = {"evaluate": eval_interval, "log": log_interval, "save": save_interval}
         self._due = {name: self.runner.env_steps + (n or math.inf) for name, n in self._intervals.items()}
 
     @contextmanager
-    def training(self, **config: Any) -> Iterator[None]:
-        """Around the train loop; `config` goes into `config.json`."""
+    def training(self, resume: bool = False, **config: Any) -> Iterator[None]:
+        """Around the train loop.
+
+        Args:
+            resume: go on from the checkpoint of a former training: what it had made counts too.
+            config: what goes into `config.json`.
+        """
         unit = "episode" if self._counts_episodes else "step"
-        with self.algo.training(self._total, unit, **self.config, **config) as self._bar:
+        parts = {"monitor": self}
+        with self.algo.training(self._total, unit, resume=resume, parts=parts, **self.config, **config) as self._loop:
+            self._show_progress()
             try:
                 yield
                 if self.config["eval_interval"] is not None and self._evaluated_at < self.runner.env_steps:
                     self._evaluate()
+                self.algo.checkpoint()
             finally:
                 self._log()
                 self.best.restore()
@@ -133,16 +150,21 @@ class Monitor:
 
     @property
     def is_over(self) -> bool:
-        """Whether it is time to stop."""
+        """Whether it is time to stop.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C or SIGTERM has come; a checkpoint is written.
+        """
+        self._loop.breathe()
         return (
-            self.has_reached or self.runner.episodes >= self._max_episodes or self.runner.env_steps >= self._max_steps
+            self.has_reached
+            or self.runner.episodes - self._began["episodes"] >= self._num_episodes
+            or self.runner.env_steps - self._began["env_steps"] >= self._num_steps
         )
 
     def record(self, batch: Batch, metrics: Mapping[str, float]) -> None:
         """Take in a rollout and the metrics of the update on it."""
-        made = self.runner.episodes if self._counts_episodes else self.runner.env_steps
-        self._bar.advance(made - self._made)
-        self._made = made
+        self._show_progress()
         self._recent.extend(batch.infos)
         for name, value in metrics.items():
             self._metrics.setdefault(name, []).append(value)
@@ -154,6 +176,37 @@ class Monitor:
             self._log()
         if self._is_due("save"):
             self.algo.save()
+            self.algo.checkpoint()
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far training is, and what it has seen."""
+        return {
+            "began": self._began,
+            "best": self.best.state_dict(),
+            "reached": self.until if self.has_reached else None,
+            "evaluated_at": self._evaluated_at,
+            "recent": list(self._recent),
+            "metrics": self._metrics,
+            "due": self._due,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` gave; what ends training is what was asked for this time."""
+        self._began = state["began"]
+        self.best.load_state_dict(state["best"])
+        self.has_reached = self.until is not None and state["reached"] == self.until
+        self._evaluated_at = state["evaluated_at"]
+        self._recent.extend(state["recent"])
+        self._metrics = state["metrics"]
+        for name, interval in self._intervals.items():
+            if interval is not None:
+                self._due[name] = min(self.runner.env_steps + interval, state["due"][name])
+
+    def _show_progress(self) -> None:
+        made = self.runner.episodes if self._counts_episodes else self.runner.env_steps
+        made -= self._began["episodes" if self._counts_episodes else "env_steps"]
+        self._loop.advance(made - self._shown)
+        self._shown = made
 
     def _is_due(self, what: str) -> bool:
         """Whether an interval has passed since this was last done."""

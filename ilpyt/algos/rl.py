@@ -26,6 +26,7 @@ class RL(BaseAlgorithm):
         *,
         num_steps: int | None = None,
         until: float | None = None,
+        resume: bool = False,
         **monitor_kwargs: Any,
     ) -> None:
         """Train until the first of these things happens.
@@ -36,6 +37,7 @@ class RL(BaseAlgorithm):
             num_steps: so many env steps have been made, over all environments.
             until: the mean return of the last 100 training episodes, or with `eval_interval` that of an evaluation, has
                 reached this.
+            resume: go on from `checkpoint.pt` in `save_path`.
             monitor_kwargs: keywords of `Monitor`: `eval_interval`, `eval_episodes`, `log_interval`, `save_interval`.
 
         Raises:
@@ -43,7 +45,7 @@ class RL(BaseAlgorithm):
         """
         rollout_steps = self.agent.rollout_steps if rollout_steps is None else rollout_steps
         monitor = Monitor(self, num_episodes, num_steps=num_steps, until=until, **monitor_kwargs)
-        with monitor.training(rollout_steps=rollout_steps):
+        with monitor.training(resume, rollout_steps=rollout_steps):
             while not monitor.is_over:
                 batch = self.runner.generate_batch(rollout_steps)
                 monitor.record(batch, self.agent.update(batch))

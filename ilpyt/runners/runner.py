@@ -55,6 +55,14 @@ class Runner:
         self._lengths[:] = 0
         self.agent.reset()
 
+    def state_dict(self) -> dict[str, int]:
+        """What was counted; environments can't be saved."""
+        return {"env_steps": self.env_steps, "episodes": self.episodes}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on counting from what `state_dict` gave."""
+        self.env_steps, self.episodes = state["env_steps"], state["episodes"]
+
     def generate_batch(self, rollout_steps: int) -> Batch:
         """Go on for some steps from where the environments are.
 

@@ -3,6 +3,8 @@
 Each also is the built-in exception that fits, so that code which knows nothing of ilpyt can catch it.
 """
 
+import signal
+
 
 class IlpytError(Exception):
     """Whatever ilpyt found wrong; the base of its other errors."""
@@ -21,11 +23,12 @@ class TrainingError(IlpytError, RuntimeError):
 
 
 class TrainingInterrupted(KeyboardInterrupt, SystemExit):
-    """Ctrl-C during training, raised after what was learnt has been saved.
+    """Ctrl-C or SIGTERM during training, raised after what was learnt has been saved.
 
-    Code that catches `KeyboardInterrupt` sees one; a script that doesn't ends with exit code 130 and no traceback.
+    Code that catches `KeyboardInterrupt` sees one; a script that doesn't ends without a traceback, with the exit code
+    that shells give: 130 after Ctrl-C, 143 after SIGTERM.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, number: int = signal.SIGINT) -> None:
         super().__init__("training interrupted")
-        self.code = 130
+        self.code = 128 + number

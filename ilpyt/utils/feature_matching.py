@@ -1,5 +1,7 @@
 """The geometry of apprenticeship learning: feature expectations of an expert and of policies (Abbeel & Ng 2004)."""
 
+from typing import Any
+
 import numpy as np
 
 
@@ -79,6 +81,19 @@ class FeatureMatching:
         self.method = method
         self.policies: list[np.ndarray] = []
         self.point = np.full_like(expert, np.nan)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The expert's feature expectations, the policies' and the mixture's, as lists of numbers."""
+        return {
+            "expert": self.expert.tolist(),
+            "policies": [policy.tolist() for policy in self.policies],
+            "point": self.point.tolist(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        self.expert, self.point = np.array(state["expert"]), np.array(state["point"])
+        self.policies = [np.array(policy) for policy in state["policies"]]
 
     def add(self, policy: np.ndarray) -> None:
         """Take in the feature expectations of a policy, [K]."""

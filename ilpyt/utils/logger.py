@@ -6,7 +6,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +43,27 @@ class CSVSink(Sink):
         with open(self._path, "a", newline="") as file:
             csv.DictWriter(file, self._columns).writerow(row)
 
-    def _add_columns(self, names: list[str]) -> None:
-        rows: list[dict[str, Any]] = []
+    def rewind(self, step: int) -> None:
+        """Remove the rows after a step, which a run that goes on from there will write again."""
         if self._path.exists():
-            with open(self._path, newline="") as file:
-                reader = csv.DictReader(file)
-                rows = list(reader)
-                self._columns = list(reader.fieldnames or [])
+            self._write([row for row in self._read() if int(row["step"]) <= step])
+
+    def _add_columns(self, names: list[str]) -> None:
+        rows = self._read()
         self._columns += [name for name in names if name not in self._columns]
+        self._write(rows)
+
+    def _read(self) -> list[dict[str, Any]]:
+        """The rows that are there; takes over their columns."""
+        if not self._path.exists():
+            return []
+        with open(self._path, newline="") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+            self._columns = list(reader.fieldnames or [])
+        return rows
+
+    def _write(self, rows: list[dict[str, Any]]) -> None:
         temporary = self._path.with_name(f".{self._path.name}.new")
         with open(temporary, "w", newline="") as file:
             writer = csv.DictWriter(file, self._columns)
@@ -62,10 +75,11 @@ class CSVSink(Sink):
 class TensorBoardSink(Sink):
     """Scalars in a TensorBoard event file."""
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, purge_step: int | None = None) -> None:
+        """`purge_step`: what earlier files say of this step and later ones no longer counts."""
         from torch.utils.tensorboard import SummaryWriter  # slow to import, and not every process trains
 
-        self._writer = SummaryWriter(str(folder))
+        self._writer = SummaryWriter(str(folder), purge_step=purge_step)
 
     def write(self, step: int, metrics: Metrics) -> None:
         """Record each metric as a scalar, where there is something to report."""
@@ -90,12 +104,6 @@ class Progress(Sink):
             dynamic_ncols=sys.stderr.isatty(),
         )
 
-    def steps(self, steps: Iterable[int]) -> Iterator[int]:
-        """The steps, moving the bar on after each."""
-        for step in steps:
-            yield step
-            self._bar.update()
-
     def advance(self, steps: int) -> None:
         """Move the bar on."""
         self._bar.update(steps)
@@ -111,15 +119,20 @@ class Progress(Sink):
 
 
 class Logger:
-    """Feeds metrics to several sinks, with the seconds since it was made."""
+    """Feeds metrics to several sinks, with the seconds since it was made (and those before, of a run that goes on)."""
 
-    def __init__(self, sinks: Iterable[Sink]) -> None:
+    def __init__(self, sinks: Iterable[Sink], seconds: float = 0.0) -> None:
         self.sinks = list(sinks)
-        self._start = time.perf_counter()
+        self._start = time.perf_counter() - seconds
+
+    @property
+    def seconds(self) -> float:
+        """Since it was made, and what was counted before."""
+        return time.perf_counter() - self._start
 
     def write(self, step: int, metrics: Metrics) -> None:
         """Record metrics at a step."""
-        metrics = {**metrics, "seconds": time.perf_counter() - self._start}
+        metrics = {**metrics, "seconds": self.seconds}
         for sink in self.sinks:
             sink.write(step, metrics)
 

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,10 +22,29 @@ def set_seed(seed: int) -> None:
 @contextmanager
 def preserved_random_state() -> Iterator[None]:
     """Whatever draws random numbers inside, the generators of Python, NumPy and PyTorch go on as if nothing had."""
-    python_state, numpy_state = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng():
-        try:
-            yield
-        finally:
-            random.setstate(python_state)
-            np.random.set_state(numpy_state)
+    state = get_random_state()
+    try:
+        yield
+    finally:
+        set_random_state(state)
+
+
+def get_random_state() -> dict[str, Any]:
+    """The states of the generators of Python, NumPy and PyTorch (all devices), as tensors and plain values."""
+    numpy_state: Any = np.random.get_state()  # name, keys, position, and a spare normal number
+    return {
+        "python": random.getstate(),
+        "numpy": (numpy_state[0], torch.from_numpy(numpy_state[1].astype(np.int64)), *numpy_state[2:]),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+    }
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Go on from what `get_random_state` gave."""
+    random.setstate(state["python"])
+    name, keys, *numpy_state = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *numpy_state))
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] and torch.cuda.device_count() == len(state["cuda"]):
+        torch.cuda.set_rng_state_all(state["cuda"])

@@ -52,7 +52,8 @@ def test_a_run_leaves_weights_curves_configuration_and_results(env, demos):
     algo.train(3, 64, demos, early_stopping=False, save_interval=2)
     returns = algo.test(5)
     names = {p.name.split(".vm")[0].split(".tfevents")[0] for p in Path("run").iterdir()}
-    assert names == {"config.json", "events.out", "net_2.pth", "net_3.pth", "progress.csv", "test_results.npy"}
+    files = {"checkpoint.pt", "config.json", "events.out", "net_2.pth", "net_3.pth", "progress.csv", "test_results.npy"}
+    assert names == files
     assert np.load("run/test_results.npy").tolist() == returns
     assert len(returns) == 5
     config = json.loads(Path("run/config.json").read_text())

@@ -1,0 +1,78 @@
+"""`RunFolder`: what an experiment leaves on the disk, beside the weights that its agent writes."""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ilpyt.utils.checkpoint import atomic_write, load_state, save_state
+from ilpyt.utils.errors import DataError
+
+CHECKPOINT = "checkpoint.pt"  # all that resuming needs
+RUN_FILES = ("*_[0-9]*.pth", CHECKPOINT, "progress.csv", "events.out.tfevents.*", "config.json", "test_results.npy")
+
+
+class RunFolder:
+    """The folder of a run."""
+
+    def __init__(self, path: Path) -> None:
+        """Make the folder if it isn't there.
+
+        Raises:
+            OSError: it can't be written to.
+        """
+        self.path = path
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=path):
+                pass
+        except OSError as error:
+            raise OSError(f"save_path {str(path)!r} can't be written to: {error.strerror or error}") from error
+
+    def move_aside(self, *patterns: str) -> Path | None:
+        """Make room where a former run left files; where they are now."""
+        former = [file for pattern in patterns for file in self.path.glob(pattern)]
+        if not former:
+            return None
+        number = 1
+        while (self.path / f"previous_{number}").exists():
+            number += 1
+        folder = self.path / f"previous_{number}"
+        folder.mkdir()
+        for file in former:
+            file.rename(folder / file.name)
+        return folder
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Write `config.json`."""
+        with atomic_write(self.path / "config.json") as file:
+            file.write(json.dumps(config, indent=2).encode())
+
+    def write_checkpoint(self, identity: Mapping[str, Any], content: Mapping[str, Any]) -> None:
+        """Write `checkpoint.pt`.
+
+        Args:
+            identity: what it is of; only what has the same goes on from it.
+            content: nested dicts of tensors and plain values.
+        """
+        save_state(self.path / CHECKPOINT, {"identity": identity, **content})
+
+    def read_checkpoint(self, identity: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
+        """What `write_checkpoint` wrote.
+
+        Raises:
+            FileNotFoundError: there is none.
+            DataError: it is broken, or of something else.
+        """
+        path = self.path / CHECKPOINT
+        if not path.is_file():
+            raise FileNotFoundError(f"there is nothing to resume: {path.absolute()} isn't there; leave out `resume`")
+        checkpoint = load_state(path, device)
+        for what, own in identity.items():
+            its = checkpoint.get("identity", {}).get(what)
+            if its != own:
+                raise DataError(f"{path} is of another {what}: {its}, not {own}")
+        return checkpoint
