@@ -26,6 +26,9 @@ def publish(out: Path) -> None:
         raise SystemExit(f"README.md needs each of {MARKS} once, to know where its table goes")
     published = ROOT / "benchmarks" / "results" / "table1"
     shutil.rmtree(published, ignore_errors=True)
+    if (out / "notes.md").exists():
+        published.mkdir(parents=True)
+        shutil.copy(out / "notes.md", published)
     for (algo, env_id), results in cells.items():
         for result in results:
             _write_json(published / algo / env_id / f"seed_{result['seed']}" / "result.json", result)

@@ -21,6 +21,7 @@ def out(tmp_path):
         for algo in SETTINGS:
             for seed, mean in enumerate(MEANS):
                 write(out, algo, env_id, seed, mean)
+    (out / "notes.md").write_text("A note.")
     return out
 
 
@@ -55,6 +56,7 @@ def test_the_last_weights_of_the_median_seed_go_into_the_zoo_and_all_results_bes
     results = repository / "benchmarks/results/table1"
     assert len(list(results.rglob("result.json"))) == 5 * (2 + 8 * 3)
     assert json.loads((results / "PPO/LunarLander-v2/seed_2/result.json").read_text()) == card
+    assert (results / "notes.md").read_text() == "A note."
     assert not (results / "PPO/LunarLander-v2/seed_3").exists()  # of a former publication
     readme = (repository / "README.md").read_text()
     assert readme.startswith("before\n<!-- table1 -->\n| environment |")

@@ -104,10 +104,12 @@ def test_tables_have_means_over_seeds_and_the_papers_numbers(out):
 def test_the_report_is_written_with_its_figures(out, tmp_path):
     from report import write_report
 
+    (out / "notes.md").write_text("Measured on an abacus.")
     write_report(out, tmp_path / "docs/table1.md")
     text = (tmp_path / "docs/table1.md").read_text()
     assert "Training seeds: 0, 1, 2. Versions: torch 2. Machine: 2 cores, abacus, no GPU." in text
     assert "{" not in text
+    assert "Measured on an abacus." in text
     assert "Over five minutes\n\nNone." in text
     assert "| LunarLander-v2 | PPO | 250 | 100 | 20,000 env steps | 500,000 env steps |" in text
     for name in ("curves", "summary"):
