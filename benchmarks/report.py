@@ -246,8 +246,11 @@ def draw_curves(cells: Cells, path: Path) -> None:
                     axis.plot(steps, returns, color=colors[algo], lw=1.2, marker=".", ms=3, alpha=0.8, label=label)
             axis.axhline(known.threshold, color="black", lw=0.8, ls="--")
             if ("Expert", env_id) in cells:
-                axis.axhline(mean_score(cells["Expert", env_id]), color="black", lw=0.8, ls=":")
+                low, high = (mean_score(cells[baseline, env_id]) for baseline in BASELINES)
+                axis.axhline(high, color="black", lw=0.8, ls=":")
+                axis.set_ylim(low - 0.05 * (high - low), high + 0.1 * (high - low))  # what is below random is cut
             axis.set(xscale="log", xlabel="env steps")
+            axis.tick_params(axis="x", which="minor", labelbottom=False)
             axis.grid(alpha=0.2)
             if axis.get_legend_handles_labels()[0]:
                 axis.legend(fontsize=8, loc="lower right")
@@ -268,6 +271,8 @@ def draw_summary(cells: Cells, path: Path) -> None:
         low, high = interval(groups, interquartile_mean)
         axis.barh(y, high - low, left=low, height=0.5, color="tab:blue", alpha=0.4)
         axis.plot([interquartile_mean(np.concatenate(groups))] * 2, [y - 0.25, y + 0.25], color="black")
+    axis.use_sticky_edges = False  # room at both ends
+    axis.autoscale_view()
     axis.axvline(1, color="black", lw=0.8, ls=":")
     axis.set(yticks=range(len(algos)), yticklabels=algos[::-1])
     axis.set_xlabel("interquartile mean of normalised scores (0: random policy, 1: expert)")
