@@ -35,11 +35,13 @@ examples:  ## every example, as a newcomer would run it
 	$(PYTHON) examples/custom_env.py
 	$(PYTHON) examples/custom_algorithm.py
 
-matrix:  ## the environments' tests on NumPy 1.26, where gym runs whole, in an environment of its own
+matrix:  ## on NumPy 1.26, where gym runs whole: the environments' tests, and agents of the zoo; its own environment
 	$(PYTHON) -m venv .venv-numpy1
 	sed '/^numpy==/d' constraints.txt > .venv-numpy1/constraints.txt
 	.venv-numpy1/bin/python -m pip install -q -c .venv-numpy1/constraints.txt 'numpy==1.26.4' -e '.[test]'
 	.venv-numpy1/bin/python -m pytest tests/envs tests/runners tests/nets tests/agents
+	.venv-numpy1/bin/python examples/evaluate_zoo.py --package gym --algo BC PPO \
+		--env LunarLander-v2 LunarLanderContinuous-v2
 
 bench:  ## speed, as ratios against what users would otherwise run
 	$(PYTHON) benchmarks/speed.py all
@@ -50,7 +52,7 @@ bench-env:  ## the peers that some of it is measured against, in an environment 
 	$(PYTHON) -m venv .venv-imitation
 	.venv-imitation/bin/python -m pip install -q torch==2.13.0 imitation==1.0.1 box2d==2.3.10 pygame 'numpy<2'
 
-table1:  ## the paper's Table 1, three seeds of it (an hour and a half on two cores), and its report
+table1:  ## the paper's Table 1, three seeds of it (an hour on two cores), and its report
 	$(PYTHON) benchmarks/table1.py --seeds 0 1 2
 	$(PYTHON) benchmarks/table1.py --report
 

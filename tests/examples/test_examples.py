@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import ilpyt
 from ilpyt.runners import Experiences
 from tests.conftest import ROOT
 
@@ -87,6 +88,29 @@ def test_example_bc_names_the_environments_that_it_knows():
     )
     assert done.returncode == 2
     assert "CartPole-v0" in done.stderr
+
+
+def test_evaluate_zoo_plays_the_cards_episodes_again():
+    out = run("evaluate_zoo.py", "--algo", "BC", "PPO", "--env", "CartPole-v0", "MountainCar-v0")
+    for algo in ("BC", "PPO"):
+        for env_id in ("CartPole-v0", "MountainCar-v0"):
+            mean = f"{ilpyt.zoo.card(algo, env_id)['mean']:.2f}"
+            line = next(line for line in out.splitlines() if line.split()[:2] == [algo, env_id])
+            assert line.split()[2] == mean
+            assert line.endswith(("exact", "within noise"))  # processors may round otherwise
+    assert re.search(r"4 agents: \d exact, \d within noise, 0 DIFFERS\.", out)
+
+
+def test_evaluate_zoo_tells_noise_from_a_difference(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "examples")
+    from evaluate_zoo import compare
+
+    card = {"returns": [90.0, 110.0] * 50, "mean": 100.0, "std": 10.0}
+    assert compare(card, [90.0, 110.0] * 50) == "exact"
+    # standard error sqrt(10^2 + 10^2) / sqrt(100) = 1.41
+    assert compare(card, [94.2, 114.2] * 50) == "within noise"
+    assert compare(card, [94.3, 114.3] * 50) == "DIFFERS"
+    assert compare(card, [85.7, 105.7] * 50) == "DIFFERS"
 
 
 def test_example_generate_expert_demos_records_the_bundled_demonstrations(tmp_path):
