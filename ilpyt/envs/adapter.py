@@ -110,7 +110,8 @@ def convert_space(space: Any) -> spaces.Space:
 
 def describe(env: Any) -> dict[str, str]:
     """Where an environment comes from: its id and, if a package's `make` made it, the package and its version."""
-    spec: Any = getattr(env, "spec", None)
+    # That of the innermost: gymnasium's wrappers make a spec of their own, which fails on gym's.
+    spec: Any = getattr(getattr(env, "unwrapped", env), "spec", None)
     package = type(spec).__module__.split(".")[0]
     if package not in ("gym", "gymnasium"):
         return {"env_id": type(getattr(env, "unwrapped", env)).__name__, "backend": "custom"}

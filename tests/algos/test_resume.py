@@ -39,6 +39,14 @@ CASES = {
 }
 
 
+@pytest.fixture(autouse=True)
+def sigint_interrupts():
+    """Also where the parent ignores it, as a shell's background job does."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
 @pytest.fixture(scope="module")
 def demos():
     return Experiences.load(ROOT / "demos/CartPole-v0/demos.pkl")[:6]

@@ -91,3 +91,9 @@ def test_a_grid_of_too_many_points_is_refused():
 def test_a_grid_has_at_least_two_points():
     with pytest.raises(ValueError, match="bins must be at least 2, got 1"):
         DiscretizeAction(counter(), bins=1)
+
+
+def test_an_environment_of_gym_behind_a_wrapper_is_still_known_as_gyms():
+    with build_env("gym:MountainCarContinuous-v0", num_env=2, wrappers=[DiscretizeAction]) as env:
+        assert env.description["backend"] == "gym"
+        assert env.description["env_id"] == "MountainCarContinuous-v0"
