@@ -73,7 +73,7 @@ def test_a_cell_is_trained_tested_and_not_run_again(table1, tmp_path):
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_an_interrupted_cell_leaves_no_result_no_process_and_begins_anew(number, table1, tmp_path):
     out = tmp_path / "out"
     for env_id in ("MountainCar-v0", "MountainCarContinuous-v0"):

@@ -6,7 +6,7 @@ import pytest
 from ilpyt.presets import PAPER_ENVS, SETTINGS, make_algorithm
 from tests.conftest import PAPER_ENV_IDS, ROOT
 
-QUICK = ["CartPole-v0", "MountainCar-v0"]
+QUICK = ["MountainCar-v0"]
 
 
 @pytest.mark.parametrize(
