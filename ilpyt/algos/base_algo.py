@@ -185,6 +185,8 @@ class BaseAlgorithm(abc.ABC):
             try:
                 with _threads_for(self.agent), interrupts.deferred():
                     yield loop
+                if interrupts.pending is not None:  # it came in the last iteration
+                    raise KeyboardInterrupt
             finally:
                 self.save()
                 self.logger.close()

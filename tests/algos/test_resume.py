@@ -183,6 +183,15 @@ def test_a_second_ctrl_c_interrupts_at_once_and_leaves_the_last_checkpoint(demos
     assert monitor_steps == [160 + 80]  # the checkpoint at 160 env steps, and a rollout
 
 
+def test_a_signal_in_the_last_iteration_isnt_lost(demos, tmp_path, monkeypatch):
+    algo = make("BC", 0, tmp_path)
+    interrupt_after(algo, monkeypatch, 6, signal.SIGTERM)
+    with pytest.raises(TrainingInterrupted) as raised:
+        learn(algo, demos)
+    assert raised.value.code == 143
+    assert algo.epochs == 6
+
+
 def test_signals_are_what_they_were_after_training(demos, tmp_path):
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     learn(make("BC", 0, tmp_path), demos)
