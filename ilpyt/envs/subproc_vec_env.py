@@ -1,9 +1,10 @@
 """Environments stepped in parallel by worker processes, over shared memory.
 
 Each worker steps a contiguous slice of the environments in series. Observations, actions, rewards and flags lie in one
-anonymous shared memory; a step costs each worker one wake-up (a message of one byte) and nobody waits busily. When
-there is a worker for every core, each keeps to its own: left to itself, Linux often wakes two on one core, one after
-the other (16 CartPoles on two cores took 1.3 to 1.8 times as long).
+anonymous shared memory; a step costs each worker a message of one byte. When there is a worker for every core, each
+keeps to its own: left to itself, Linux often wakes two on one core, one after the other (16 CartPoles on two cores took
+1.3 to 1.8 times as long). Whoever has a core to itself stays awake for up to a millisecond between messages, since
+waking takes as long as some steps; with a worker for every core the caller shares the first one's, so those two sleep.
 
 Workers are fresh interpreters that import ilpyt and receive the environment functions by cloudpickle. They never import
 the user's script, so it needs no `if __name__ == '__main__'`. Nothing outlives the parent: the memory has no name, and
@@ -29,12 +30,13 @@ import numpy as np
 
 from ilpyt.envs.dummy_vec_env import common_spaces
 from ilpyt.envs.vec_env import VecEnv
-from ilpyt.envs.worker import Channel, map_arrays
+from ilpyt.envs.worker import COUNTERS, Channel, map_arrays, map_counters
 from ilpyt.utils.errors import EnvError
 
 CHECK_EVERY = 1.0  # seconds between looks at whether a silent worker still lives
 START_WITHIN = 60.0  # seconds that environments get to be made, if there is a timeout at all
 CLOSE_WITHIN = 5.0  # seconds that workers get to close their environments
+STAY_AWAKE = 1e-3  # seconds that a process with a core to itself waits for a message before it sleeps
 
 
 class SubProcVecEnv(VecEnv):
@@ -68,14 +70,19 @@ class SubProcVecEnv(VecEnv):
         self._slices = list(pairwise(bounds))
         self.description = {"env_id": "?"}
 
-        memory_fd = _shared_memory_fd()
+        memory_fd, counters_fd = _shared_memory_fd(), _shared_memory_fd()
         lifeline_read, lifeline = os.pipe()
         self._workers: list[_WorkerProcess] = []
         self._end = weakref.finalize(self, _end_workers, self._workers, lifeline, os.getpid())
         try:
+            shared_fds = (memory_fd, counters_fd, lifeline_read)
+            os.ftruncate(counters_fd, num_workers * COUNTERS)
+            spare = len(cores) - num_workers
             for i in range(num_workers):
-                core = cores[i] if num_workers == len(cores) else None
-                self._workers.append(_WorkerProcess(memory_fd, lifeline_read, core, timeout))
+                core = cores[i] if spare == 0 else None
+                awake = STAY_AWAKE if spare > 0 else 0.0
+                worker_awake = STAY_AWAKE if spare > 0 or (spare == 0 and i > 0) else 0.0
+                self._workers.append(_WorkerProcess(i, shared_fds, core, timeout, awake, worker_awake))
             for worker, (start, stop) in zip(self._workers, self._slices, strict=True):
                 worker.send((cloudpickle.dumps(self.env_fns[start:stop]), start, self.num_envs))
             introductions = self._collect("start")
@@ -92,6 +99,7 @@ class SubProcVecEnv(VecEnv):
             raise
         finally:
             os.close(memory_fd)
+            os.close(counters_fd)
             os.close(lifeline_read)
 
     def _reset(self, seeds: list[list[int]]) -> None:
@@ -101,7 +109,7 @@ class SubProcVecEnv(VecEnv):
 
     def _step(self) -> list[dict] | None:
         self._arrays.rewards.fill(np.nan)  # a worker that dies leaves nan from the environment it was in
-        for worker in self._workers:
+        for worker in reversed(self._workers):  # the first, whose core this may be, would begin before the others heard
             worker.request_step()
         infos = self._collect("step")
         if not any(infos):
@@ -173,14 +181,22 @@ class _WorkerLostError(Exception):
 class _WorkerProcess:
     """A worker process, seen from the parent."""
 
-    def __init__(self, memory_fd: int, lifeline_fd: int, core: int | None, timeout: float | None) -> None:
+    def __init__(
+        self,
+        i: int,
+        shared_fds: tuple[int, int, int],
+        core: int | None,
+        timeout: float | None,
+        awake: float,
+        worker_awake: float,
+    ) -> None:
         ours, theirs = socket.socketpair()
         patience = CHECK_EVERY if timeout is None else min(CHECK_EVERY, timeout)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", *divmod(int(patience * 1e6), 10**6)))
-        fds = (theirs.fileno(), memory_fd, lifeline_fd)
+        fds = (theirs.fileno(), *shared_fds)
         program = (
             f"import sys; sys.path[:] = {[p for p in sys.path if isinstance(p, str)]!r}; sys.argv = {sys.argv!r}\n"
-            f"from ilpyt.envs.worker import main; main{(*fds, core)}"
+            f"from ilpyt.envs.worker import main; main{(*fds, i, core, worker_awake)}"
         )
         self.process = subprocess.Popen(
             [sys.executable, "-c", program],
@@ -189,7 +205,8 @@ class _WorkerProcess:
             start_new_session=True,  # Ctrl-C is the parent's to handle
         )
         theirs.close()
-        self.channel = Channel(ours, self._look_up)
+        to_worker, from_worker = map_counters(shared_fds[1], i)
+        self.channel = Channel(ours, to_worker, from_worker, awake, self._look_up)
         self._deadline: float | None = None
         self._owed = 0  # more than one: replies to requests that an interrupt kept from being waited for
 

@@ -4,6 +4,7 @@ import mmap
 import os
 import socket
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +18,9 @@ from ilpyt.envs.adapter import describe
 from ilpyt.envs.dummy_vec_env import EnvSlice
 from ilpyt.envs.vec_env import StepArrays
 
+LINE = 64  # bytes of a cache line; what different processes write shouldn't share one
+COUNTERS = 2 * LINE  # bytes of a worker's counters of messages
+
 
 def map_arrays(memory_fd: int, num_envs: int, observation_space: spaces.Box, action_space: spaces.Space) -> StepArrays:
     """The arrays of all environments, over the shared memory behind a file descriptor, grown to hold them."""
@@ -24,7 +28,7 @@ def map_arrays(memory_fd: int, num_envs: int, observation_space: spaces.Box, act
     offsets, size = {}, 0
     for name, (shape, dtype) in layout.items():
         offsets[name] = size
-        size += -(-int(np.prod(shape)) * np.dtype(dtype).itemsize // 64) * 64  # a cache line's multiple
+        size += -(-int(np.prod(shape)) * np.dtype(dtype).itemsize // LINE) * LINE
     if os.fstat(memory_fd).st_size < size:
         os.ftruncate(memory_fd, size)
     memory = mmap.mmap(memory_fd, size)
@@ -33,32 +37,61 @@ def map_arrays(memory_fd: int, num_envs: int, observation_space: spaces.Box, act
     )
 
 
+def map_counters(counters_fd: int, i: int) -> tuple[memoryview, memoryview]:
+    """The bytes in which the messages to worker `i` are counted, and those from it."""
+    memory = memoryview(mmap.mmap(counters_fd, 0))[i * COUNTERS : (i + 1) * COUNTERS]
+    return memory[:1], memory[LINE : LINE + 1]
+
+
 class Channel:
     """Messages between a VecEnv and one of its workers, over a stream socket.
 
     A message is a byte, `STEP` or `DONE`, or `OBJECT`, a length and a pickle. What every step sends is that short
     because a step of a few CartPoles is short too: pickling and framing took a tenth of its time.
+
+    Waking a process that sleeps on another core takes as long, too. So a side that has its core to itself stays awake
+    for a while: it looks at a byte of shared memory in which the other side counts its messages. That says only that a
+    message has been sent; whoever trusts nothing but the socket gets the same messages, later.
     """
 
     STEP, DONE, OBJECT = b"s", b"d", b"o"
 
-    def __init__(self, sock: socket.socket, on_silence: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        sent: memoryview,
+        coming: memoryview,
+        awake: float,
+        on_silence: Callable[[], None] = lambda: None,
+    ) -> None:
         """Take over a socket.
 
         Args:
             sock: blocking; perhaps with a timeout (`SO_RCVTIMEO`).
+            sent: the byte of shared memory in which messages sent are counted.
+            coming: that in which the other side counts its own.
+            awake: seconds to wait before sleeping.
             on_silence: called whenever nothing has come for that time; may raise.
         """
         self._socket = sock
+        self._sent, self._coming = sent, coming
+        self._received = 0
+        self._awake = awake
+        self._was_soon = True  # the last message came within that time
         self._on_silence = on_silence
         self.is_amid_message = False
-        self.send_byte = sock.send
         self.close = sock.close
 
     def send(self, value: Any) -> None:
         """Send an object, by cloudpickle, since it may be of a class of the user's script."""
         content = cloudpickle.dumps(value)
         self._socket.sendall(self.OBJECT + len(content).to_bytes(8, "little") + content)
+        self._sent[0] = (self._sent[0] + 1) % 256
+
+    def send_byte(self, byte: bytes) -> None:
+        """Send `STEP` or `DONE`."""
+        self._socket.send(byte)
+        self._sent[0] = (self._sent[0] + 1) % 256
 
     def receive(self) -> Any:
         """`STEP`, `DONE` or the object sent; waits for it. `is_amid_message` stays set if it was interrupted there.
@@ -66,7 +99,13 @@ class Channel:
         Raises:
             EOFError: the other side is gone.
         """
+        start = time.perf_counter()
+        if self._was_soon:
+            while self._coming[0] == self._received and time.perf_counter() - start < self._awake:
+                os.sched_yield()
         byte = bytes(self._receive_exactly(1))
+        self._received = (self._received + 1) % 256
+        self._was_soon = time.perf_counter() - start < self._awake
         if byte != self.OBJECT:
             return byte
         self.is_amid_message = True
@@ -89,20 +128,26 @@ class Channel:
         return content
 
 
-def main(socket_fd: int, memory_fd: int, lifeline_fd: int, core: int | None) -> None:
+def main(
+    socket_fd: int, memory_fd: int, counters_fd: int, lifeline_fd: int, i: int, core: int | None, awake: float
+) -> None:
     """Serve one slice of a `SubProcVecEnv` until it says 'close', or its process is gone.
 
     Args:
         socket_fd: where requests come in, `STEP` or `(name, arguments)`, and replies go out, `DONE` or
             `(succeeded, value)`.
         memory_fd: the shared memory.
+        counters_fd: more of it, in which messages are counted.
         lifeline_fd: reads as ended when the parent process is gone, however it went.
+        i: its number among the workers.
         core: to run on; None: any.
+        awake: see `Channel`.
     """
     if core is not None:
         os.sched_setaffinity(0, {core})
     threading.Thread(target=_end_with_parent, args=(lifeline_fd,), daemon=True).start()
-    channel = Channel(socket.socket(fileno=socket_fd))
+    to_worker, from_worker = map_counters(counters_fd, i)
+    channel = Channel(socket.socket(fileno=socket_fd), sent=from_worker, coming=to_worker, awake=awake)
     try:
         env_fns, start, num_envs = channel.receive()
         worker = _Worker(cloudpickle.loads(env_fns), start, num_envs, memory_fd)

@@ -4,6 +4,7 @@ import contextlib
 import gc
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from gymnasium import spaces
 
 import ilpyt
 from ilpyt.envs import DummyVecEnv, SubProcVecEnv
+from ilpyt.envs.worker import Channel
 from ilpyt.utils.errors import EnvError
 from tests.conftest import PAPER_ENV_IDS
 from tests.counter import Counter
@@ -276,12 +278,55 @@ def open_files():
     return sorted(targets)
 
 
-@pytest.mark.parametrize("workers", [1, 3, 99])
+@pytest.mark.parametrize("workers", [1, 2, 3, 99])
 def test_any_number_of_workers(workers):
     with SubProcVecEnv([lambda i=i: Counter(length=i + 1) for i in range(5)], num_workers=workers) as env:
         env.reset()
         assert env.step([0] * 5)[2].tolist() == [True, False, False, False, False]
         assert len(env._workers) == min(workers, 5)
+
+
+@pytest.fixture
+def sockets():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours, theirs
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_messages_come_whatever_the_counter_says(sockets, counted):
+    sent, coming, never = (memoryview(bytearray(1)) for _ in range(3))
+    sender = Channel(sockets[1], sent, coming, awake=0.0)
+    receiver = Channel(sockets[0], coming, sent if counted else never, awake=0.02)
+
+    def send():
+        for _ in range(300):  # more than a byte counts
+            sender.send_byte(Channel.STEP)
+            sender.send({"a": 1})
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    assert [receiver.receive() for _ in range(600)] == [Channel.STEP, {"a": 1}] * 300
+    thread.join()
+    assert sent[0] == 600 % 256
+
+
+def test_who_has_a_core_to_itself_stays_awake_until_a_message_is_counted(sockets):
+    sent, coming = (memoryview(bytearray(1)) for _ in range(2))
+
+    def send_later(count):
+        sockets[1].send(Channel.STEP)
+        coming[0] = count
+
+    def seconds_of_work(awake):
+        threading.Timer(0.2, send_later, [1]).start()
+        start = time.process_time()
+        assert Channel(sockets[0], sent, coming, awake).receive() == Channel.STEP
+        coming[0] = 0
+        return time.process_time() - start
+
+    assert seconds_of_work(awake=60.0) > 0.02
+    assert seconds_of_work(awake=0.0) < 0.02
 
 
 def test_a_killed_worker_is_an_error_that_names_its_environments():
