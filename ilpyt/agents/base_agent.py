@@ -91,7 +91,8 @@ class BaseAgent(abc.ABC):
         loss.backward()
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         # As torch.nn.utils.clip_grad_norm_, whose grouping by device and dtype took longer than the optimizer's step.
-        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))).item()
+        norms = torch._foreach_norm(gradients)
+        norm = (norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms))).item()
         if not math.isfinite(norm):
             raise TrainingError(f"the {name} gradient is {norm}; its weights are left as they were before this update")
         if max_grad_norm is not None and norm > max_grad_norm:

@@ -12,10 +12,13 @@ from ilpyt.utils.schedules import Schedule, as_schedule
 
 
 def ppo_policy_loss(log_probs: Tensor, old_log_probs: Tensor, advantages: Tensor, clip_ratio: float) -> Tensor:
-    """Clipped surrogate objective, negated (Schulman et al. 2017, eq. 7). All inputs float32 [B]."""
+    """Clipped surrogate objective, negated (Schulman et al. 2017, eq. 7). All inputs float32 [B].
+
+    Its min(r A, clip(r, 1 - e, 1 + e) A) is r A, but at most (1 + e) A where A is positive and (1 - e) A where it's
+    negative: at most A + e |A|.
+    """
     ratio = (log_probs - old_log_probs).exp()
-    clipped = ratio.clamp(1 - clip_ratio, 1 + clip_ratio)
-    return -torch.min(ratio * advantages, clipped * advantages).mean()
+    return -torch.min(ratio * advantages, advantages + clip_ratio * advantages.abs()).mean()
 
 
 def clipped_value_loss(values: Tensor, old_values: Tensor, returns: Tensor, clip_values: float) -> Tensor:

@@ -166,8 +166,9 @@ class ActorCriticAgent(RLAgent):
 
     def value(self, states: Tensor) -> Tensor:
         """V(s) for states [B, *obs], as [B]; without gradient in chunks, so that rollouts of images fit into memory."""
-        chunks = [states] if torch.is_grad_enabled() else states.split(CHUNK)
-        return torch.cat([self.critic(chunk).squeeze(1) for chunk in chunks])
+        if torch.is_grad_enabled() or len(states) <= CHUNK:
+            return self.critic(states).squeeze(1)
+        return torch.cat([self.critic(chunk).squeeze(1) for chunk in states.split(CHUNK)])
 
     @torch.no_grad()
     def advantages(self, batch: Any, values: Tensor) -> Tensor:

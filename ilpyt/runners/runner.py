@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ilpyt.runners.batch import Batch
 from ilpyt.runners.experiences import Experiences
@@ -76,17 +77,16 @@ class Runner:
             raise ValueError(f"rollout_steps must be at least 1, got {rollout_steps}")
         if self._states is None:
             self.reset()
-        batch, rows = self._allocate(rollout_steps)
+        fields = self._allocate(rollout_steps)
+        states, actions, rewards, dones, terminated, next_states = (fields[name].numpy() for name in Batch.FIELDS)
+        episodes: list[dict[str, Any]] = []
         for t in range(rollout_steps):
-            rows["states"][t] = self._states
-            actions, rewards, dones, infos, finished = self._step()
-            rows["actions"][t] = actions
-            rows["rewards"][t] = rewards
-            rows["dones"][t] = dones
-            rows["terminated"][t] = infos["terminated"]
-            rows["next_states"][t] = infos["final_states"]
-            batch["infos"].extend(finished)
-        rollout = Batch(**batch)
+            states[t] = self._states
+            actions[t], rewards[t], dones[t], infos, finished = self._step()
+            terminated[t] = infos["terminated"]
+            next_states[t] = infos["final_states"]
+            episodes += finished
+        rollout = Batch(**fields, infos=episodes)
         return rollout if self.device.type == "cpu" else rollout.to(self.device)
 
     def generate_episodes(self, num_episodes: int, seed: int | Sequence[Sequence[int]] | None = None) -> Experiences:
@@ -160,13 +160,14 @@ class Runner:
     @torch.inference_mode()
     def _step(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, Any], list[dict[str, Any]]]:
         """One step of all environments; actions, rewards, dones, infos, and the episodes that ended."""
-        actions = self.agent.step(torch.from_numpy(self._states).to(self.device))
+        states = torch.from_numpy(self._states)
+        actions = self.agent.step(states if self.device.type == "cpu" else states.to(self.device))
         self._states, rewards, dones, infos = self.env.step(actions)
         self._returns += rewards
         self._lengths += 1
         self.env_steps += self.env.num_envs
         finished: list[dict[str, Any]] = []
-        if dones.any():
+        if np.count_nonzero(dones):
             for i in np.flatnonzero(dones).tolist():
                 finished.append({"env": i, "return": float(self._returns[i]), "length": int(self._lengths[i])})
             self.episodes += len(finished)
@@ -174,20 +175,18 @@ class Runner:
             self._lengths[dones] = 0
         return actions, rewards, dones, infos, finished
 
-    def _allocate(self, steps: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """The tensors of a batch of `steps` steps, and the same memory as arrays."""
-        n, states = self.env.num_envs, torch.from_numpy(self._states)
-        shapes: dict[str, tuple[tuple[int, ...], torch.dtype]] = {
-            "states": (states.shape, states.dtype),
-            "actions": ((n, *self.env.action_shape), torch.int64 if self.env.type == "discrete" else torch.float32),
-            "rewards": ((n,), torch.float32),
-            "dones": ((n,), torch.bool),
-            "terminated": ((n,), torch.bool),
-            "next_states": (states.shape, states.dtype),
+    def _allocate(self, steps: int) -> dict[str, Tensor]:
+        """The tensors of a batch of `steps` steps."""
+        rows, sample = (steps, self.env.num_envs), torch.from_numpy(self._states)
+        action_type = torch.int64 if self.env.type == "discrete" else torch.float32
+        return {
+            "states": sample.new_empty((steps, *sample.shape)),
+            "actions": torch.empty((*rows, *self.env.action_shape), dtype=action_type),
+            "rewards": torch.empty(rows),
+            "dones": torch.empty(rows, dtype=torch.bool),
+            "terminated": torch.empty(rows, dtype=torch.bool),
+            "next_states": sample.new_empty((steps, *sample.shape)),
         }
-        batch: dict[str, Any] = {k: torch.empty((steps, *shape), dtype=dtype) for k, (shape, dtype) in shapes.items()}
-        rows = {name: tensor.numpy() for name, tensor in batch.items()}
-        return {**batch, "infos": []}, rows
 
 
 def evaluate(

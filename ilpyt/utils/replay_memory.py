@@ -105,8 +105,8 @@ class ReplayMemory:
 
         def rewards_of(rows: Tensor) -> Tensor:
             if reward is None:
-                return flat["rewards"][rows]
-            return reward(_Rollout(**{name: field[rows] for name, field in flat.items()}))
+                return flat["rewards"].index_select(0, rows)
+            return reward(_Rollout(**{name: field.index_select(0, rows) for name, field in flat.items()}))
 
         rewards = rewards_of(start)
         last = start
@@ -121,8 +121,9 @@ class ReplayMemory:
                 running &= ~flat["dones"][row]
             discounts = discount * ~flat["terminated"][last]
         else:
-            discounts = gamma * ~flat["terminated"][last]
-        return Transitions(flat["states"][start], flat["actions"][start], rewards, flat["next_states"][last], discounts)
+            discounts = gamma * ~flat["terminated"].index_select(0, last)
+        states, actions = (flat[name].index_select(0, start) for name in ("states", "actions"))
+        return Transitions(states, actions, rewards, flat["next_states"].index_select(0, last), discounts)
 
     def state_dict(self) -> dict[str, Any]:
         """What it holds, oldest first."""
