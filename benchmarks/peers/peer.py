@@ -17,7 +17,7 @@ class Peer:
 
     def __init__(self, script: str, environment: str) -> None:
         """Start `script` with the Python of `environment`, which `make bench-env` makes."""
-        python = HERE.parent / environment / "bin/python"
+        python = HERE.parents[1] / environment / "bin/python"
         if not python.exists():
             raise SystemExit("the peers' environments aren't there: run `make bench-env` first")
         self._process = subprocess.Popen(
