@@ -3,8 +3,8 @@
 Each worker steps a contiguous slice of the environments in series. Observations, actions, rewards and flags lie in one
 anonymous shared memory; a step costs each worker a message of one byte. When there is a worker for every core, each
 keeps to its own: left to itself, Linux often wakes two on one core, one after the other (16 CartPoles on two cores took
-1.3 to 1.8 times as long). Whoever has a core to itself stays awake for up to a millisecond between messages, since
-waking takes as long as some steps; with a worker for every core the caller shares the first one's, so those two sleep.
+1.3 to 1.8 times as long). Whoever has a core to itself stays awake for a moment between messages, since waking takes as
+long as some steps; with a worker for every core the caller shares the first one's, so those two sleep.
 
 Workers are fresh interpreters that import ilpyt and receive the environment functions by cloudpickle. They never import
 the user's script, so it needs no `if __name__ == '__main__'`. Nothing outlives the parent: the memory has no name, and
@@ -36,7 +36,7 @@ from ilpyt.utils.errors import EnvError
 CHECK_EVERY = 1.0  # seconds between looks at whether a silent worker still lives
 START_WITHIN = 60.0  # seconds that environments get to be made, if there is a timeout at all
 CLOSE_WITHIN = 5.0  # seconds that workers get to close their environments
-STAY_AWAKE = 1e-3  # seconds that a process with a core to itself waits for a message before it sleeps
+STAY_AWAKE = 200e-6  # seconds that a process with a core to itself waits for a message before it sleeps
 
 
 class SubProcVecEnv(VecEnv):

@@ -50,7 +50,7 @@ class Channel:
     because a step of a few CartPoles is short too: pickling and framing took a tenth of its time.
 
     Waking a process that sleeps on another core takes as long, too. So a side that has its core to itself stays awake
-    for a while: it looks at a byte of shared memory in which the other side counts its messages. That says only that a
+    for a moment: it looks at a byte of shared memory in which the other side counts its messages. That says only that a
     message has been sent; whoever trusts nothing but the socket gets the same messages, later.
     """
 
@@ -100,9 +100,9 @@ class Channel:
             EOFError: the other side is gone.
         """
         start = time.perf_counter()
-        if self._was_soon:
-            while self._coming[0] == self._received and time.perf_counter() - start < self._awake:
-                os.sched_yield()
+        # Without sched_yield: on a busy machine, who has given its core away waits for it longer than who has slept.
+        while self._was_soon and self._coming[0] == self._received and time.perf_counter() - start < self._awake:
+            pass
         byte = bytes(self._receive_exactly(1))
         self._received = (self._received + 1) % 256
         self._was_soon = time.perf_counter() - start < self._awake
