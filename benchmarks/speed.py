@@ -16,7 +16,7 @@ import json
 import logging
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from claims import bc, envs, growth, imports, training
@@ -25,7 +25,7 @@ from claims.measure import HEADER, Row
 from ilpyt.utils.versions import package_versions
 
 RESULTS = Path(__file__).parent / "results"
-CLAIMS: dict[str, Callable[[int, float], list[Row]]] = {
+CLAIMS: dict[str, Callable[[int, float], Iterable[Row]]] = {
     "vecenv": envs.vecenv,
     "rollout": envs.rollout,
     "bc": bc.updates,
@@ -51,7 +51,10 @@ def main() -> None:
         parser.error(f"unknown claims: {', '.join(unknown)}; there are {', '.join(CLAIMS)}")
     print(HEADER)
     for name in names:
-        keep(name, CLAIMS[name](args.turns, args.seconds))
+        rows = []
+        for row in CLAIMS[name](args.turns, args.seconds):
+            rows.append(row)
+            keep(name, rows)
 
 
 def keep(name: str, rows: list[Row]) -> None:

@@ -91,7 +91,7 @@ class _ReachedError(Exception):
     """An evaluation has reached the score."""
 
 
-def score(_turns: int, _seconds: float) -> list[Row]:
+def score(_turns: int, _seconds: float) -> Iterator[Row]:
     """Seconds until an evaluation of 20 episodes is at the paper's score, or within 3% of the lesser of it and ours.
 
     That is what Table 1 holds BC to. Over seeds 0, 1, 2, from the same 100 demonstrations, with the preset; the peer
@@ -99,7 +99,6 @@ def score(_turns: int, _seconds: float) -> list[Row]:
     """
     warm_up()
     peer = Peer("imitation_peer.py", ".venv-imitation")
-    rows = []
     for env_id in PAPER_ENVS:
         demos = Experiences.load(DEMOS / env_id / "demos.pkl")
         wanted = goal("BC", env_id, float(np.mean(demos.get_episode_rewards())))
@@ -121,9 +120,8 @@ def score(_turns: int, _seconds: float) -> list[Row]:
                 own.append(seconds_to_score(env_id, demos, seed, wanted))
                 limit = max(30.0, PATIENCE * own[-1]["seconds"])
                 other.append(peer.ask(**command, seed=seed, max_seconds=limit))
-        rows.append(race(f"BC: seconds to {wanted:.2f} on {env_id} (updates)", "0.33x", own, other))
+        yield race(f"BC: seconds to {wanted:.2f} on {env_id} (updates)", "0.33x", own, other)
     peer.close()
-    return rows
 
 
 def seconds_to_score(env_id: str, demos: Experiences, seed: int, wanted: float) -> dict[str, Any]:

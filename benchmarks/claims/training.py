@@ -3,6 +3,7 @@
 import dataclasses
 import tempfile
 import time
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -49,12 +50,12 @@ GOALS = {"PPO": "3x", "A2C": "2x", "DQN": "2x"}
 
 # what is solved, and the env steps between evaluations
 SOLVE = {
-    ("PPO", "CartPole-v0"): 2000,
-    ("DQN", "CartPole-v0"): 2000,
-    ("A2C", "CartPole-v0"): 2000,
     ("PPO", "LunarLander-v2"): 10_000,
     ("PPO", "LunarLanderContinuous-v2"): 10_000,
     ("DQN", "LunarLander-v2"): 10_000,
+    ("PPO", "CartPole-v0"): 2000,
+    ("DQN", "CartPole-v0"): 2000,
+    ("A2C", "CartPole-v0"): 2000,
     ("A2C", "LunarLander-v2"): 10_000,
 }
 # Where the presets aim at the highest return of a long training, settings that are over the threshold sooner.
@@ -102,7 +103,7 @@ def step_rates(algo: str, env_id: str, turns: int, peer: Peer) -> tuple[list[flo
     return own_rates[1:], peer_rates[1:]
 
 
-def solve(_turns: int, _seconds: float) -> list[Row]:
+def solve(_turns: int, _seconds: float) -> Iterator[Row]:
     """Seconds until an evaluation of 20 episodes reaches the paper's threshold, over seeds 0, 1, 2.
 
     Ours with the presets (see also `SOONER`), stable-baselines3 with the hyper-parameters that rl-baselines3-zoo
@@ -114,19 +115,16 @@ def solve(_turns: int, _seconds: float) -> list[Row]:
     for (algo, env_id), agent in SOONER.items():
         preset = SETTINGS[algo][env_id]
         SETTINGS[algo][env_id] = dataclasses.replace(preset, agent={**preset.agent, **agent})
-    rows = []
     for (algo, env_id), interval in SOLVE.items():
         command = {"do": "solve", "algo": algo, "env_id": env_id.replace("v2", "v3")}
-        rows.append(race_to_threshold(algo, env_id, interval, peer, command))
+        yield race_to_threshold(algo, env_id, interval, peer, command)
     peer.close()
-    return rows
 
 
-def gail(_turns: int, _seconds: float) -> list[Row]:
+def gail(_turns: int, _seconds: float) -> Iterator[Row]:
     """The same for GAIL from the bundled demonstrations, against `imitation` with our hyper-parameters."""
     warm_up()
     peer = Peer("imitation_peer.py", ".venv-imitation")
-    rows = []
     for env_id, interval in {"CartPole-v0": 1, "LunarLander-v2": 10_000}.items():
         demos = Experiences.load(DEMOS / env_id / "demos.pkl")
         settings = SETTINGS["GAIL"][env_id]
@@ -154,9 +152,8 @@ def gail(_turns: int, _seconds: float) -> list[Row]:
                     "n_disc_updates_per_round": settings.agent.get("num_disc_updates", 4),
                 },
             }
-            rows.append(race_to_threshold("GAIL", env_id, interval, peer, command, expert_demos=demos))
+            yield race_to_threshold("GAIL", env_id, interval, peer, command, expert_demos=demos)
     peer.close()
-    return rows
 
 
 def write_transitions(demos: Experiences, folder: str) -> str:
