@@ -11,6 +11,7 @@ the user's script, so it needs no `if __name__ == '__main__'`. Nothing outlives 
 a worker ends when its lifeline, a pipe whose other end only the parent holds, is closed.
 """
 
+import mmap
 import os
 import signal
 import socket
@@ -23,20 +24,48 @@ import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import cloudpickle
 import numpy as np
 
 from ilpyt.envs.dummy_vec_env import common_spaces
 from ilpyt.envs.vec_env import VecEnv
-from ilpyt.envs.worker import COUNTERS, Channel, map_arrays, map_counters
+from ilpyt.envs.worker import COUNTERS, Channel, counters_of, map_arrays
 from ilpyt.utils.errors import EnvError
 
 CHECK_EVERY = 1.0  # seconds between looks at whether a silent worker still lives
 START_WITHIN = 60.0  # seconds that environments get to be made, if there is a timeout at all
 CLOSE_WITHIN = 5.0  # seconds that workers get to close their environments
 STAY_AWAKE = 200e-6  # seconds that a process with a core to itself waits for a message before it sleeps
+
+
+class Place(NamedTuple):
+    """Where a worker runs, and who stays awake between its messages.
+
+    Attributes:
+        core: that it keeps to; None: any.
+        awake: seconds that the worker waits for a message before it sleeps.
+        caller_awake: seconds that the caller does.
+    """
+
+    core: int | None
+    awake: float
+    caller_awake: float
+
+
+def find_place(i: int, num_workers: int, cores: Sequence[int | None]) -> Place:
+    """The place of worker `i`; only who has a core to itself stays awake.
+
+    Args:
+        i: number of the worker.
+        num_workers: how many there are.
+        cores: those that this process may use; None for each where there is no saying which.
+    """
+    if num_workers < len(cores):
+        return Place(None, STAY_AWAKE, STAY_AWAKE)
+    core = cores[i] if num_workers == len(cores) else None
+    return Place(core, STAY_AWAKE if core is not None and i > 0 else 0.0, 0.0)
 
 
 class SubProcVecEnv(VecEnv):
@@ -75,14 +104,12 @@ class SubProcVecEnv(VecEnv):
         self._workers: list[_WorkerProcess] = []
         self._end = weakref.finalize(self, _end_workers, self._workers, lifeline, os.getpid())
         try:
-            shared_fds = (memory_fd, counters_fd, lifeline_read)
             os.ftruncate(counters_fd, num_workers * COUNTERS)
-            spare = len(cores) - num_workers
+            counters = memoryview(mmap.mmap(counters_fd, 0))
+            shared_fds = (memory_fd, counters_fd, lifeline_read)
             for i in range(num_workers):
-                core = cores[i] if spare == 0 else None
-                awake = STAY_AWAKE if spare > 0 else 0.0
-                worker_awake = STAY_AWAKE if spare > 0 or (spare == 0 and i > 0) else 0.0
-                self._workers.append(_WorkerProcess(i, shared_fds, core, timeout, awake, worker_awake))
+                place = find_place(i, num_workers, cores)
+                self._workers.append(_WorkerProcess(i, shared_fds, counters, place, timeout))
             for worker, (start, stop) in zip(self._workers, self._slices, strict=True):
                 worker.send((cloudpickle.dumps(self.env_fns[start:stop]), start, self.num_envs))
             introductions = self._collect("start")
@@ -109,7 +136,8 @@ class SubProcVecEnv(VecEnv):
 
     def _step(self) -> list[dict] | None:
         self._arrays.rewards.fill(np.nan)  # a worker that dies leaves nan from the environment it was in
-        for worker in reversed(self._workers):  # the first, whose core this may be, would begin before the others heard
+        # The first worker comes last: it may share this core, and take it before the others have been told.
+        for worker in reversed(self._workers):
             worker.request_step()
         infos = self._collect("step")
         if not any(infos):
@@ -182,13 +210,7 @@ class _WorkerProcess:
     """A worker process, seen from the parent."""
 
     def __init__(
-        self,
-        i: int,
-        shared_fds: tuple[int, int, int],
-        core: int | None,
-        timeout: float | None,
-        awake: float,
-        worker_awake: float,
+        self, i: int, shared_fds: tuple[int, int, int], counters: memoryview, place: Place, timeout: float | None
     ) -> None:
         ours, theirs = socket.socketpair()
         patience = CHECK_EVERY if timeout is None else min(CHECK_EVERY, timeout)
@@ -196,7 +218,7 @@ class _WorkerProcess:
         fds = (theirs.fileno(), *shared_fds)
         program = (
             f"import sys; sys.path[:] = {[p for p in sys.path if isinstance(p, str)]!r}; sys.argv = {sys.argv!r}\n"
-            f"from ilpyt.envs.worker import main; main{(*fds, i, core, worker_awake)}"
+            f"from ilpyt.envs.worker import main; main{(*fds, i, place.core, place.awake)}"
         )
         self.process = subprocess.Popen(
             [sys.executable, "-c", program],
@@ -205,8 +227,8 @@ class _WorkerProcess:
             start_new_session=True,  # Ctrl-C is the parent's to handle
         )
         theirs.close()
-        to_worker, from_worker = map_counters(shared_fds[1], i)
-        self.channel = Channel(ours, to_worker, from_worker, awake, self._look_up)
+        to_worker, from_worker = counters_of(i, counters)
+        self.channel = Channel(ours, to_worker, from_worker, place.caller_awake, self._look_up)
         self._deadline: float | None = None
         self._owed = 0  # more than one: replies to requests that an interrupt kept from being waited for
 

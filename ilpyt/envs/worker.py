@@ -37,10 +37,10 @@ def map_arrays(memory_fd: int, num_envs: int, observation_space: spaces.Box, act
     )
 
 
-def map_counters(counters_fd: int, i: int) -> tuple[memoryview, memoryview]:
+def counters_of(i: int, counters: memoryview) -> tuple[memoryview, memoryview]:
     """The bytes in which the messages to worker `i` are counted, and those from it."""
-    memory = memoryview(mmap.mmap(counters_fd, 0))[i * COUNTERS : (i + 1) * COUNTERS]
-    return memory[:1], memory[LINE : LINE + 1]
+    own = counters[i * COUNTERS : (i + 1) * COUNTERS]
+    return own[:1], own[LINE : LINE + 1]
 
 
 class Channel:
@@ -49,9 +49,9 @@ class Channel:
     A message is a byte, `STEP` or `DONE`, or `OBJECT`, a length and a pickle. What every step sends is that short
     because a step of a few CartPoles is short too: pickling and framing took a tenth of its time.
 
-    Waking a process that sleeps on another core takes as long, too. So a side that has its core to itself stays awake
-    for a moment: it looks at a byte of shared memory in which the other side counts its messages. That says only that a
-    message has been sent; whoever trusts nothing but the socket gets the same messages, later.
+    Waking a process that sleeps on another core also takes as long as such a step. So a side that has a core to itself
+    stays awake for a moment: it looks at a byte of shared memory in which the other side counts what it has sent. The
+    messages themselves come by the socket alone; without the count they are the same, only later.
     """
 
     STEP, DONE, OBJECT = b"s", b"d", b"o"
@@ -146,7 +146,7 @@ def main(
     if core is not None:
         os.sched_setaffinity(0, {core})
     threading.Thread(target=_end_with_parent, args=(lifeline_fd,), daemon=True).start()
-    to_worker, from_worker = map_counters(counters_fd, i)
+    to_worker, from_worker = counters_of(i, memoryview(mmap.mmap(counters_fd, 0)))
     channel = Channel(socket.socket(fileno=socket_fd), sent=from_worker, coming=to_worker, awake=awake)
     try:
         env_fns, start, num_envs = channel.receive()

@@ -182,7 +182,7 @@ class Runner:
         return {
             "states": sample.new_empty((steps, *sample.shape)),
             "actions": torch.empty((*rows, *self.env.action_shape), dtype=action_type),
-            "rewards": torch.empty(rows),
+            "rewards": torch.empty(rows, dtype=torch.float32),
             "dones": torch.empty(rows, dtype=torch.bool),
             "terminated": torch.empty(rows, dtype=torch.bool),
             "next_states": sample.new_empty((steps, *sample.shape)),
