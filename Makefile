@@ -48,8 +48,8 @@ bench:  ## speed, as ratios against what users would otherwise run
 
 bench-env:  ## the peers that some of it is measured against, in an environment of their own
 	$(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/python -m pip install -q -c constraints.txt torch gymnasium box2d pygame stable-baselines3==2.9.2 \
-		envpool==1.2.5
+	.venv-peers/bin/python -m pip install -q -c constraints.txt torch gymnasium box2d pygame stable-baselines3==2.9.2
+	-.venv-peers/bin/python -m pip install -q -c constraints.txt envpool==1.2.5  # for Linux, Python 3.11
 	$(PYTHON) -m venv .venv-imitation
 	.venv-imitation/bin/python -m pip install -q torch==2.13.0 imitation==1.0.1 box2d==2.3.10 pygame 'numpy<2'
 

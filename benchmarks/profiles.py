@@ -55,7 +55,7 @@ class Stopwatch:
 
 
 def profile_rl(name: str) -> None:
-    """A3C's and DQN's kind: rollouts and updates."""
+    """Rollouts and updates of PPO, A2C or DQN."""
     num_envs, _, net, agent_kwargs, _ = DEFAULTS[name]
     set_seed(0)
     env = build_env(ENV_ID, num_envs)
@@ -86,7 +86,7 @@ def profile_rl(name: str) -> None:
 
 
 def profile_bc() -> None:
-    """Updates."""
+    """Updates of BC."""
     set_seed(0)
     env = build_env("LunarLander-v3", 1)
     demos = Experiences.load(DEMOS / "LunarLander-v2" / "demos.pkl")
@@ -116,11 +116,15 @@ def profile_optimize(algo: BaseAlgorithm, watch: Stopwatch) -> None:
 def main() -> None:
     """Profile what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("algorithms", nargs="*", help="any of PPO, A2C, DQN, BC; all by default")
+    known = [*STEPS, "BC"]
+    parser.add_argument("algorithms", nargs="*", help=f"any of {', '.join(known)}; all by default")
+    names = parser.parse_args().algorithms or known
+    if unknown := set(names) - set(known):
+        parser.error(f"unknown algorithms: {', '.join(unknown)}; there are {', '.join(known)}")
     logging.disable(logging.WARNING)
     warm_up()
     backward, record = torch.Tensor.backward, monitor.Monitor.record
-    for name in parser.parse_args().algorithms or [*STEPS, "BC"]:
+    for name in names:
         profile_bc() if name == "BC" else profile_rl(name)
         torch.Tensor.backward, monitor.Monitor.record = backward, record  # type: ignore[method-assign]
 

@@ -9,9 +9,9 @@ from typing import Any
 import matplotlib
 import numpy as np
 from cell import BASELINES
+from goals import goal, is_rl
 from matplotlib.figure import Figure
 
-from ilpyt.algos import ALGORITHMS, RL
 from ilpyt.presets import PAPER_ENVS, SETTINGS
 
 TEXT = Path(__file__).with_name("report.md.in")
@@ -64,11 +64,6 @@ def read(out: Path) -> Cells:
     return {cell: sorted(results, key=lambda result: result["seed"]) for cell, results in cells.items()}
 
 
-def is_rl(algo: str) -> bool:
-    """Whether an algorithm learns from the environment's rewards."""
-    return issubclass(ALGORITHMS[algo], RL)
-
-
 def mean_score(results: list[Result]) -> float:
     """Mean over training seeds of the mean over test episodes."""
     return float(np.mean([result["mean"] for result in results]))
@@ -77,17 +72,6 @@ def mean_score(results: list[Result]) -> float:
 def median_seed(results: list[Result]) -> Result:
     """The run in the middle by its mean; of an even number, the lower one."""
     return sorted(results, key=lambda result: result["mean"])[(len(results) - 1) // 2]
-
-
-def goal(algo: str, env_id: str, expert: float) -> float:
-    """What a cell is held to: the threshold; where the paper has a number, RL also to that, and imitation to 3% under
-    the lesser of it and the expert's mean on the same episodes.
-    """
-    known = PAPER_ENVS[env_id]
-    if algo not in known.paper:
-        return known.threshold
-    lesser = min(known.paper[algo][0], expert)
-    return max(known.threshold, known.paper[algo][0] if is_rl(algo) else lesser - 0.03 * abs(lesser))
 
 
 def bootstrap(groups: list[np.ndarray], statistic: Callable[[np.ndarray], np.ndarray]) -> str:

@@ -16,16 +16,18 @@ import json
 import logging
 import os
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from claims import bc, envs, growth, imports, training
 from claims.measure import HEADER, Row
 
+from ilpyt.utils.checkpoint import atomic_write
 from ilpyt.utils.versions import package_versions
 
 RESULTS = Path(__file__).parent / "results"
-CLAIMS: dict[str, Callable[[int, float], Iterable[Row]]] = {
+CLAIMS: dict[str, Callable[[int, float], Iterator[Row]]] = {
     "vecenv": envs.vecenv,
     "rollout": envs.rollout,
     "bc": bc.updates,
@@ -42,8 +44,8 @@ def main() -> None:
     """Measure the claims that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("claims", nargs="*", default=["all"], help=f"any of {', '.join(CLAIMS)}, or all")
-    parser.add_argument("--turns", type=int, default=50, help="turns of each side")
-    parser.add_argument("--seconds", type=float, default=0.1, help="length of a turn")
+    parser.add_argument("--turns", type=int, default=50, help="turns of each side; those that take long are fewer")
+    parser.add_argument("--seconds", type=float, default=0.1, help="length of a turn that isn't a whole training")
     args = parser.parse_args()
     logging.disable(logging.WARNING)
     names = list(CLAIMS) if "all" in args.claims else args.claims
@@ -51,26 +53,32 @@ def main() -> None:
         parser.error(f"unknown claims: {', '.join(unknown)}; there are {', '.join(CLAIMS)}")
     print(HEADER)
     for name in names:
-        rows = []
         for row in CLAIMS[name](args.turns, args.seconds):
-            rows.append(row)
-            keep(name, rows)
+            keep(name, row)
 
 
-def keep(name: str, rows: list[Row]) -> None:
-    """Write what was measured of a claim in the place of what was known."""
+def keep(name: str, row: Row) -> None:
+    """Write what was measured in the place of what was known of it."""
     file = RESULTS / "speed.json"
-    known = json.loads(file.read_text()) if file.exists() else {}
-    known[name] = {
+    known: list[dict[str, Any]] = json.loads(file.read_text()) if file.exists() else []
+    new = {
+        "subcommand": name,
+        **dataclasses.asdict(row),
         "date": datetime.date.today().isoformat(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "versions": package_versions(),
-        "rows": [dataclasses.asdict(row) for row in rows],
     }
-    known = {name: known[name] for name in CLAIMS if name in known}
+    places = [i for i, old in enumerate(known) if (old["subcommand"], old["claim"]) == (name, row.claim)]
+    if places:
+        known[places[0]] = new
+    else:
+        known.append(new)
+    known.sort(key=lambda row: list(CLAIMS).index(row["subcommand"]))
     RESULTS.mkdir(exist_ok=True)
-    file.write_text(json.dumps(known, indent=1))
-    lines = [str(Row(**row)) for claim in known.values() for row in claim["rows"]]
+    with atomic_write(file) as content:
+        content.write(json.dumps(known, indent=1).encode())
+    names = [field.name for field in dataclasses.fields(Row)]
+    lines = [str(Row(**{name: row[name] for name in names})) for row in known]
     (RESULTS / "speed.md").write_text("\n".join([HEADER, *lines]) + "\n")
 
 

@@ -1,7 +1,7 @@
 """Vectorized environments, and rollouts in them."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gymnasium
@@ -18,40 +18,42 @@ NUM_ENVS = 16
 GOALS = {"CartPole-v1": "6x", "LunarLander-v3": "4x"}  # of worker processes
 
 
-def vecenv(turns: int, seconds: float) -> list[Row]:
+def vecenv(turns: int, seconds: float) -> Iterator[Row]:
     """Vectorized environments against those of gymnasium and stable-baselines3, and EnvPool's simulators in C++."""
-    rows = []
     others = Peer("envs_peer.py", ".venv-peers")
     for env_id, goal in GOALS.items():
         name = env_id.split("-")[0]
-        own = {kind: build_env(env_id, NUM_ENVS, vecenv_type=kind) for kind in ("dummy", "subproc")}
-        peers = {mode: gymnasium.make_vec(env_id, NUM_ENVS, vectorization_mode=mode) for mode in ("sync", "async")}
-        for env in (*own.values(), *peers.values()):
+        dummy, subproc = (build_env(env_id, NUM_ENVS, vecenv_type=kind) for kind in ("dummy", "subproc"))
+        sync, asynchronous = (gymnasium.make_vec(env_id, NUM_ENVS, vectorization_mode=m) for m in ("sync", "async"))
+
+        def rate(env: Any, num_actions: int = dummy.num_actions) -> Callable[[], float]:
             env.reset(seed=0)
+            return lambda: step_rate(env, num_actions, seconds)
 
-        def rate(env: Any, n: int = own["dummy"].num_actions) -> Callable[[], float]:
-            return lambda: step_rate(env, n, seconds)
-
-        def other(kind: str, env_id: str = env_id) -> Callable[[], float]:
-            others.ask(do="make", kind=kind, env_id=env_id, num_envs=NUM_ENVS)
+        def other_rate(kind: str, env_id: str = env_id) -> Callable[[], float] | None:
+            if others.ask(do="make", kind=kind, env_id=env_id, num_envs=NUM_ENVS):
+                return None
             return lambda: float(others.ask(do="rate", seconds=seconds)["rate"])
 
-        def add(claim: str, goal: str, own: Callable[[], float], peer: Callable[[], float], name: str = name) -> None:
-            rows.append(compare(f"{name}: {claim}", goal, "env steps/s", own, peer, turns))
+        def row(claim: str, goal: str, own: Any, peer: Callable[[], float], name: str = name) -> Row:
+            return compare(f"{name}: {claim}", goal, "env steps/s", rate(own), peer, turns)
 
-        dummy, subproc = rate(own["dummy"]), rate(own["subproc"])
-        add("DummyVecEnv / gymnasium SyncVectorEnv", "1x", dummy, rate(peers["sync"]))
-        add("SubProcVecEnv / gymnasium AsyncVectorEnv", goal, subproc, rate(peers["async"]))
-        add("SubProcVecEnv / own DummyVecEnv", "1.4x" if name == "LunarLander" else "none", subproc, dummy)
-        for env in peers.values():
-            env.close()
-        add("DummyVecEnv / stable-baselines3 DummyVecEnv", "1x", dummy, other("DummyVecEnv"))
-        add("SubProcVecEnv / stable-baselines3 SubprocVecEnv", goal, subproc, other("SubprocVecEnv"))
-        add("the faster of both / EnvPool", "none", max(dummy, subproc, key=lambda f: f()), other("EnvPool"))
-        for env in own.values():
-            env.close()
+        yield row("DummyVecEnv / gymnasium SyncVectorEnv", "1x", dummy, rate(sync))
+        yield row("SubProcVecEnv / gymnasium AsyncVectorEnv", goal, subproc, rate(asynchronous))
+        sync.close()
+        asynchronous.close()
+        own = row("SubProcVecEnv / own DummyVecEnv", "1.4x" if name == "LunarLander" else "-", subproc, rate(dummy))
+        yield own
+        for kind, env, wanted in (("DummyVecEnv", dummy, "1x"), ("SubprocVecEnv", subproc, goal)):
+            peer = other_rate(kind)
+            assert peer is not None
+            yield row(f"{type(env).__name__} / stable-baselines3 {kind}", wanted, env, peer)
+        faster = subproc if own.data["ratio"] > 1 else dummy
+        if peer := other_rate("EnvPool"):
+            yield row(f"{type(faster).__name__} / EnvPool, environments in C++", "-", faster, peer)
+        dummy.close()
+        subproc.close()
     others.close()
-    return rows
 
 
 def step_rate(env: Any, num_actions: int, seconds: float) -> float:
@@ -70,10 +72,9 @@ def step_rate(env: Any, num_actions: int, seconds: float) -> float:
     return (len(flags) * NUM_ENVS - resets) / elapsed
 
 
-def rollout(turns: int, seconds: float) -> list[Row]:
+def rollout(turns: int, seconds: float) -> Iterator[Row]:
     """Acting by a policy and gathering batches, against a bare loop over the environments without either."""
     torch.set_num_threads(1)
-    rows = []
     for env_id in GOALS:
         env = build_env(env_id, NUM_ENVS)
         runner = Runner(env, PPO.make_agent(env, net={"activation": "tanh", "hidden_sizes": (64, 64)}))
@@ -100,6 +101,5 @@ def rollout(turns: int, seconds: float) -> list[Row]:
             return count / elapsed
 
         claim = f"{env_id.split('-')[0]}: rollouts with a policy (2 x 64) / bare environments in a loop"
-        rows.append(compare(claim, "0.4x", "env steps/s", own, raw, turns))
+        yield compare(claim, "0.4x", "env steps/s", own, raw, turns)
         env.close()
-    return rows

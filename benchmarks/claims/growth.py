@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,18 +25,20 @@ ENVS = (1, 4, 16, 64, 256)
 DEMOS = (1_000, 10_000, 100_000, 1_000_000)
 REPLAY = (10_000, 100_000, 1_000_000)
 OBS = 8  # numbers of an observation
+DEMO_BYTES = 4 * OBS + 8 + 4 + 1 + 1  # state, action, reward, done, truncated
+REPLAY_BYTES = 2 * 4 * OBS + 8 + 4 + 1 + 1  # state and next state, action, reward, done, terminated
+STATUS = Path("/proc/self/status")
 
 
-def growth(_turns: int, seconds: float) -> list[Row]:
-    """Cost of a step or an update at each size, relative to the smallest; memory beside the data."""
+def growth(_turns: int, seconds: float) -> Iterator[Row]:
+    """Cost of a step or an update at each size, relative to the smaller ones; memory beside the data."""
     warm_up()
-    return [
-        as_row("environments: time an env step of a rollout", ENVS, [rollout_cost(n, seconds) for n in ENVS]),
-        as_row("demonstrations: time a BC update", DEMOS, [bc_cost(n, seconds) for n in DEMOS]),
-        as_row("replay memory: time of adding 4 and a DQN update", REPLAY, [replay_cost(n, seconds) for n in REPLAY]),
-        memory("demonstrations: memory of BC training", DEMOS, 4 * OBS + 8 + 4 + 2, "bc"),
-        memory("replay memory: memory", REPLAY, 2 * 4 * OBS + 8 + 4 + 2, "replay"),
-    ]
+    yield as_row("environments: time an env step of a rollout", ENVS, [rollout_cost(n, seconds) for n in ENVS])
+    yield as_row("demonstrations: time a BC update", DEMOS, [bc_cost(n, seconds) for n in DEMOS])
+    yield as_row("replay memory: time of adding 4 and a DQN update", REPLAY, [replay_cost(n, seconds) for n in REPLAY])
+    if STATUS.exists():  # on Linux
+        yield memory("demonstrations: memory of BC training", DEMOS, DEMO_BYTES, "bc")
+        yield memory("replay memory: memory", REPLAY, REPLAY_BYTES, "replay")
 
 
 def as_row(claim: str, sizes: tuple[int, ...], costs: list[Callable[[], float]]) -> Row:
@@ -142,5 +144,4 @@ def replay_memory(_folder: str, size: int) -> None:
 
 def print_peak() -> None:
     """The most memory that this process has held at once, in KiB (`ru_maxrss` would count its parent's as well)."""
-    status = Path("/proc/self/status").read_text()
-    print(status.split("VmHWM:")[1].split()[0])
+    print(STATUS.read_text().split("VmHWM:")[1].split()[0])

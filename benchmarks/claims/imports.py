@@ -4,13 +4,14 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 from claims.measure import Row
 
 PARTS = "import ilpyt, ilpyt.envs, ilpyt.nets, ilpyt.runners, ilpyt.agents, ilpyt.algos"
 
 
-def imports(_turns: int, _seconds: float) -> list[Row]:
+def imports(_turns: int, _seconds: float) -> Iterator[Row]:
     """What `import ilpyt` and its parts cost on top of `import torch`."""
 
     def time_of(code: str) -> float:
@@ -18,10 +19,9 @@ def imports(_turns: int, _seconds: float) -> list[Row]:
         subprocess.run([sys.executable, "-c", code], check=True)
         return time.perf_counter() - start
 
-    rows = []
     for claim, code in (("import ilpyt", "import ilpyt"), ("import ilpyt and all of its parts", PARTS)):
         extra = [time_of(f"import torch; {code}") - time_of("import torch") for _ in range(9)]
-        own = f"{statistics.median(extra):.2f} s over import torch"
-        rows.append(Row(claim, own, "", f"({min(extra):.2f} to {max(extra):.2f})", "0.3 s at most", {"seconds": extra}))
-        print(rows[-1], flush=True)
-    return rows
+        own, spread = f"{statistics.median(extra):.2f} s over import torch", f"({min(extra):.2f} to {max(extra):.2f})"
+        row = Row(claim, own, "", spread, "0.3 s at most", {"seconds": extra})
+        print(row, flush=True)
+        yield row

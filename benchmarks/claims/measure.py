@@ -72,14 +72,18 @@ def race(claim: str, goal: str, own: list[dict[str, Any]], peer: list[dict[str, 
     Args:
         claim: what is compared.
         goal: what the ratio should be.
-        own: `seconds`, `steps` and `reached` of each run.
+        own: `seconds`, `steps` and `reached` of each run, of which there is an odd number.
         peer: the same; where it hasn't `reached`, its time is a lower bound, and so the ratio an upper one.
     """
     listed = [
-        ", ".join(f"{r['seconds']:.1f} s ({r['steps']:,}{'' if r['reached'] else ', not reached'})" for r in runs)
+        ", ".join(f"{r['seconds']:.3g} s ({r['steps']:,}{'' if r['reached'] else ', not reached'})" for r in runs)
         for runs in (own, peer)
     ]
-    ratio = statistics.median(r["seconds"] for r in own) / statistics.median(r["seconds"] for r in peer)
-    row = Row(claim, *listed, f"{ratio:.2f}x", goal, {"own": own, "peer": peer, "ratio": ratio})
+    in_the_middle = [sorted(runs, key=lambda r: r["seconds"])[len(runs) // 2] for runs in (own, peer)]
+    ratio = in_the_middle[0]["seconds"] / in_the_middle[1]["seconds"]
+    said = f"{ratio:.2f}x" if in_the_middle[1]["reached"] else f"at most {ratio:.2f}x"
+    if not in_the_middle[0]["reached"]:
+        said = "not reached"
+    row = Row(claim, *listed, said, goal, {"own": own, "peer": peer, "ratio": ratio})
     print(row, flush=True)
     return row

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -58,7 +59,8 @@ SOLVE = {
     ("A2C", "CartPole-v0"): 2000,
     ("A2C", "LunarLander-v2"): 10_000,
 }
-# Where the presets aim at the highest return of a long training, settings that are over the threshold sooner.
+# Where the preset aims at the highest return of a long training: settings that are over the threshold sooner, found on
+# seeds 0 and 1 by evaluations of this kind, as stable-baselines3's were found by searches.
 SOONER = {
     ("DQN", "LunarLander-v2"): {
         "gamma": 0.99,
@@ -70,17 +72,15 @@ SOONER = {
 }
 
 
-def rl(turns: int, _seconds: float) -> list[Row]:
+def rl(turns: int, _seconds: float) -> Iterator[Row]:
     """Whole training, env steps a second, against stable-baselines3 with the same hyper-parameters and networks."""
     torch.set_num_threads(1)
     peer = Peer("sb3_peer.py", ".venv-peers")
-    rows = []
     for algo, env_id in product(GOALS, ("CartPole-v1", "LunarLander-v3")):
         own, other = step_rates(algo, env_id, min(turns, TURNS), peer)
         claim = f"{algo} training on {env_id.split('-')[0]} / stable-baselines3"
-        rows.append(as_row(claim, GOALS[algo], "env steps/s", own, other))
+        yield as_row(claim, GOALS[algo], "env steps/s", own, other)
     peer.close()
-    return rows
 
 
 def step_rates(algo: str, env_id: str, turns: int, peer: Peer) -> tuple[list[float], list[float]]:
@@ -112,12 +112,13 @@ def solve(_turns: int, _seconds: float) -> Iterator[Row]:
     """
     warm_up()
     peer = Peer("sb3_peer.py", ".venv-peers")
-    for (algo, env_id), agent in SOONER.items():
-        preset = SETTINGS[algo][env_id]
-        SETTINGS[algo][env_id] = dataclasses.replace(preset, agent={**preset.agent, **agent})
     for (algo, env_id), interval in SOLVE.items():
         command = {"do": "solve", "algo": algo, "env_id": env_id.replace("v2", "v3")}
-        yield race_to_threshold(algo, env_id, interval, peer, command)
+        preset = SETTINGS[algo][env_id]
+        sooner = SOONER.get((algo, env_id))
+        ours = dataclasses.replace(preset, agent={**preset.agent, **(sooner or {})})
+        with patch.dict(SETTINGS[algo], {env_id: ours}):
+            yield race_to_threshold(algo, env_id, interval, peer, command, " with settings for it" if sooner else "")
     peer.close()
 
 
@@ -152,7 +153,7 @@ def gail(_turns: int, _seconds: float) -> Iterator[Row]:
                     "n_disc_updates_per_round": settings.agent.get("num_disc_updates", 4),
                 },
             }
-            yield race_to_threshold("GAIL", env_id, interval, peer, command, expert_demos=demos)
+            yield race_to_threshold("GAIL", env_id, interval, peer, command, "", expert_demos=demos)
     peer.close()
 
 
@@ -166,7 +167,7 @@ def write_transitions(demos: Experiences, folder: str) -> str:
 
 
 def race_to_threshold(
-    algo: str, env_id: str, interval: int, peer: Peer, command: dict[str, Any], **learn_from: Any
+    algo: str, env_id: str, interval: int, peer: Peer, command: dict[str, Any], remark: str, **learn_from: Any
 ) -> Row:
     """Seconds to the threshold on both sides, one seed after the other."""
     own, other = [], []
@@ -175,7 +176,7 @@ def race_to_threshold(
         limit = max(60.0, PATIENCE * own[-1]["seconds"])
         goal = {"threshold": PAPER_ENVS[env_id].threshold, "interval": interval, "episodes": 20, "max_seconds": limit}
         other.append(peer.ask(**command, seed=seed, **goal))
-    return race(f"{algo}: seconds to solve {env_id} (env steps)", "0.5x", own, other)
+    return race(f"{algo}{remark}: seconds to solve {env_id} (env steps)", "0.5x", own, other)
 
 
 def seconds_to_threshold(

@@ -76,13 +76,11 @@ class Peer:
         )
         return {}
 
-    def bc_rate(self, seconds: float) -> dict[str, Any]:
+    def bc_rate(self, updates: int) -> dict[str, Any]:
         """Gradient updates a second."""
-        count, start = 0, time.perf_counter()
-        while (elapsed := time.perf_counter() - start) < seconds:
-            self.trainer.train(n_batches=50, progress_bar=False)
-            count += 50
-        return {"rate": count / elapsed}
+        start = time.perf_counter()
+        self.trainer.train(n_batches=updates, progress_bar=False)
+        return {"rate": updates / (time.perf_counter() - start)}
 
     def bc_solve(
         self,

@@ -6,6 +6,7 @@ Each line names a method in `do`; the rest are its arguments. Nothing but the st
 import json
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -20,11 +21,12 @@ class Peer:
         python = HERE.parents[1] / environment / "bin/python"
         if not python.exists():
             raise SystemExit("the peers' environments aren't there: run `make bench-env` first")
+        self._errors = tempfile.TemporaryFile(mode="w+")  # noqa: SIM115
         self._process = subprocess.Popen(
             [python, HERE / script],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._errors,
             text=True,
         )
 
@@ -35,12 +37,15 @@ class Peer:
         print(json.dumps(command), file=self._process.stdin, flush=True)
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"the peer died on {command}")
+            self._errors.seek(0)
+            said = self._errors.read()[-2000:]
+            raise SystemExit(f"the peer died on {command}:\n{said}\n`make bench-env` makes its environment anew")
         return dict(json.loads(line))
 
     def close(self) -> None:
         """End the process."""
         self._process.communicate("")
+        self._errors.close()
 
 
 def answer(peer: Any, questions: TextIO, answers: TextIO) -> None:

@@ -47,7 +47,7 @@ ZOO: dict[tuple[str, str], tuple[int, int, dict[str, Any]]] = {
     ("A2C", "CartPole"): (8, 500_000, {"ent_coef": 0.0}),
     ("A2C", "LunarLander"): (
         8,
-        500_000,
+        200_000,
         {"gamma": 0.995, "n_steps": 5, "learning_rate": falling(8.3e-4), "ent_coef": 1e-5},
     ),
     ("DQN", "CartPole"): (

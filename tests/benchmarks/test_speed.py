@@ -1,5 +1,6 @@
 """How speed is measured and kept: ratios, lower bounds, growth, and what isn't measured again."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -33,9 +34,12 @@ def test_a_race_says_where_a_time_is_a_lower_bound():
     def run(seconds, reached=True):
         return {"seconds": seconds, "steps": 1000, "reached": reached}
 
-    row = race("x", "0.5x", [run(1.0), run(2.0), run(9.0)], [run(8.0), run(5.0), run(60.0, reached=False)])
-    assert row.data["ratio"] == 2 / 8
-    assert row.peer == "8.0 s (1,000), 5.0 s (1,000), 60.0 s (1,000, not reached)"
+    own, peer = [run(1.0), run(2.0), run(9.0)], [run(8.0), run(5.0), run(60.0, reached=False)]
+    row = race("x", "0.5x", own, peer)
+    assert row.ratio == "0.25x"  # 2 s / 8 s
+    assert row.peer == "8 s (1,000), 5 s (1,000), 60 s (1,000, not reached)"
+    assert race("x", "0.5x", own, [run(8.0, reached=False)] * 3).ratio == "at most 0.25x"
+    assert race("x", "0.5x", [run(1.0, reached=False)] * 3, peer).ratio == "not reached"
 
 
 def test_growth_is_the_largest_cost_over_that_of_any_smaller_size():
@@ -80,12 +84,13 @@ def test_claims_that_arent_measured_this_time_stay_as_they_were(tmp_path, monkey
     def row(claim):
         return Row(claim, "1", "2", "0.5x", "1x", {"own": [1.0]})
 
-    speed.keep("gail", [row("old gail")])
-    speed.keep("vecenv", [row("envs"), row("more envs")])
-    speed.keep("gail", [row("new gail")])
+    speed.keep("gail", row("gail here"))
+    speed.keep("gail", row("gail there"))
+    speed.keep("vecenv", row("envs"))
+    speed.keep("gail", dataclasses.replace(row("gail here"), own="7"))
     kept = json.loads((tmp_path / "speed.json").read_text())
-    assert list(kept) == ["vecenv", "gail"]  # in the order of the claims
-    assert [r["claim"] for r in kept["gail"]["rows"]] == ["new gail"]
-    assert kept["gail"]["versions"]["torch"]
+    assert [r["claim"] for r in kept] == ["envs", "gail here", "gail there"]  # in the order of the subcommands
+    assert [r["own"] for r in kept] == ["1", "7", "1"]
+    assert kept[0]["versions"]["torch"]
     table = (tmp_path / "speed.md").read_text().splitlines()
-    assert [line.split(" | ")[0] for line in table] == ["| claim", "| ---", "| envs", "| more envs", "| new gail"]
+    assert [line.split(" | ")[0] for line in table] == ["| claim", "| ---", "| envs", "| gail here", "| gail there"]
