@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 import numpy as np
-from peer import answer
+from peer import UNDRAWN, answer
 
 
 class Peer:
@@ -27,7 +27,7 @@ class Peer:
             from stable_baselines3.common import vec_env
             from stable_baselines3.common.env_util import make_vec_env
 
-            self.env = make_vec_env(env_id, num_envs, seed=0, vec_env_cls=getattr(vec_env, kind))
+            self.env = make_vec_env(env_id, num_envs, seed=0, vec_env_cls=getattr(vec_env, kind), env_kwargs=UNDRAWN)
         self.num_actions = int(self.env.action_space.n)
         self.num_envs = num_envs
         self.spends_steps_on_resets = kind == "EnvPool"

@@ -18,7 +18,7 @@ from imitation.data.types import Transitions
 from imitation.policies.base import NormalizeFeaturesExtractor
 from imitation.rewards.reward_nets import BasicRewardNet
 from imitation.util.networks import RunningNorm
-from peer import answer
+from peer import UNDRAWN, answer
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
@@ -52,7 +52,7 @@ class Peer:
     ) -> dict[str, Any]:
         """A trainer of behavioral cloning, without what it would add to the loss by default."""
         torch.manual_seed(seed)
-        env = make_vec_env(env_id, 1)
+        env = make_vec_env(env_id, 1, env_kwargs=UNDRAWN)
         extractor = {"features_extractor_class": NormalizeFeaturesExtractor} if normalize else {}
         policy = ActorCriticPolicy(
             env.observation_space,
@@ -94,7 +94,7 @@ class Peer:
     ) -> dict[str, Any]:
         """Train until an evaluation reaches the threshold, or for some time."""
         self.bc_make(env_id, seed=seed, normalize=True, **make_kwargs)
-        eval_env = make_vec_env(env_id, 1, seed=2_000_000)
+        eval_env = make_vec_env(env_id, 1, seed=2_000_000, env_kwargs=UNDRAWN)
         count, spent, scores = 0, 0.0, [-np.inf]
 
         def on_batch_end() -> None:
@@ -131,7 +131,10 @@ class Peer:
         max_seconds: float,
     ) -> dict[str, Any]:
         """Train until an evaluation reaches the threshold, or for some time."""
-        env, eval_env = make_vec_env(env_id, num_envs, seed=seed), make_vec_env(env_id, 1, seed=2_000_000)
+        env, eval_env = (
+            make_vec_env(env_id, num_envs, seed=seed, env_kwargs=UNDRAWN),
+            make_vec_env(env_id, 1, seed=2_000_000, env_kwargs=UNDRAWN),
+        )
         assert isinstance(env.action_space, spaces.Discrete)
         policy = {"net_arch": net_arch, "activation_fn": torch.nn.ReLU}
         start_lr, lr_steps = lr

@@ -11,7 +11,7 @@ import warnings
 from typing import Any
 
 import torch
-from peer import answer
+from peer import UNDRAWN, answer
 from stable_baselines3 import A2C, DQN, PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
@@ -92,7 +92,7 @@ class StopAtThreshold(BaseCallback):
 
     def __init__(self, env_id: str, threshold: float, interval: int, episodes: int, max_seconds: float) -> None:
         super().__init__()
-        self.eval_env = make_vec_env(env_id, 1, seed=2_000_000)
+        self.eval_env = make_vec_env(env_id, 1, seed=2_000_000, env_kwargs=UNDRAWN)
         self.threshold, self.interval, self.episodes = threshold, interval, episodes
         self.due = interval
         self.start, self.max_seconds = time.perf_counter(), max_seconds
@@ -120,7 +120,7 @@ class Peer:
         policy = {"net_arch": kwargs.pop("net_arch")}
         if algo == "A2C":
             kwargs["use_rms_prop"] = False  # Adam, as here
-        env = make_vec_env(env_id, num_envs, seed=0)
+        env = make_vec_env(env_id, num_envs, seed=0, env_kwargs=UNDRAWN)
         self.model = ALGORITHMS[algo]("MlpPolicy", env, device="cpu", policy_kwargs=policy, seed=0, **kwargs)
         return {}
 
@@ -133,7 +133,7 @@ class Peer:
     def solve(self, algo: str, env_id: str, seed: int, threshold: float, **stop_kwargs: Any) -> dict[str, Any]:
         """Train with published hyper-parameters until an evaluation reaches the threshold, or for some time."""
         num_envs, steps, kwargs = ZOO[algo, env_id.split("-")[0]]
-        env = make_vec_env(env_id, num_envs, seed=seed)
+        env = make_vec_env(env_id, num_envs, seed=seed, env_kwargs=UNDRAWN)
         model = ALGORITHMS[algo]("MlpPolicy", env, device="cpu", seed=seed, **kwargs)
         stop = StopAtThreshold(env_id, threshold, **stop_kwargs)
         start = time.perf_counter()
