@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 HERE = Path(__file__).parent
 # stable-baselines3 asks environments for frames unless told otherwise, and LunarLander then simulates sparks for them,
-# which takes as long as all the rest: its users could do without, so the comparison does.
+# which takes longer than all the rest.
 UNDRAWN = {"render_mode": None}
 
 

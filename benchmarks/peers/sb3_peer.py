@@ -115,12 +115,12 @@ class Peer:
 
     model: Any = None
 
-    def make(self, algo: str, env_id: str, num_envs: int, kwargs: dict[str, Any]) -> dict[str, Any]:
-        """A model with given hyper-parameters."""
+    def make(self, algo: str, env_id: str, num_envs: int, kwargs: dict[str, Any], frames: bool) -> dict[str, Any]:
+        """A model with given hyper-parameters; its environments make frames, as is the default, or don't."""
         policy = {"net_arch": kwargs.pop("net_arch")}
         if algo == "A2C":
             kwargs["use_rms_prop"] = False  # Adam, as here
-        env = make_vec_env(env_id, num_envs, seed=0, env_kwargs=UNDRAWN)
+        env = make_vec_env(env_id, num_envs, seed=0, env_kwargs=None if frames else UNDRAWN)
         self.model = ALGORITHMS[algo]("MlpPolicy", env, device="cpu", policy_kwargs=policy, seed=0, **kwargs)
         return {}
 
