@@ -37,7 +37,7 @@ from ilpyt.utils.errors import EnvError
 CHECK_EVERY = 1.0  # seconds between looks at whether a silent worker still lives
 START_WITHIN = 60.0  # seconds that environments get to be made, if there is a timeout at all
 CLOSE_WITHIN = 5.0  # seconds that workers get to close their environments
-STAY_AWAKE = 200e-6  # seconds that a process with a core to itself waits for a message before it sleeps
+STAY_AWAKE = 500e-6  # seconds that a process with a core to itself waits for a message before it sleeps
 
 
 class Place(NamedTuple):
