@@ -4,7 +4,7 @@
     python benchmarks/profiles.py PPO BC   # some
 
 Hyper-parameters, networks and environments are those of `speed.py rl` (BC: of `speed.py bc`). A part that is indented
-belongs to the one above it. Timing a part takes about a microsecond itself.
+belongs to the one above it.
 """
 
 import argparse

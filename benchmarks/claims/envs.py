@@ -42,13 +42,13 @@ def vecenv(turns: int, seconds: float) -> Iterator[Row]:
         yield row("SubProcVecEnv / gymnasium AsyncVectorEnv", goal, subproc, rate(asynchronous))
         sync.close()
         asynchronous.close()
-        own = row("SubProcVecEnv / own DummyVecEnv", "1.4x" if name == "LunarLander" else "-", subproc, rate(dummy))
-        yield own
+        gain = row("SubProcVecEnv / own DummyVecEnv", "1.4x" if name == "LunarLander" else "-", subproc, rate(dummy))
+        yield gain
         for kind, env, wanted in (("DummyVecEnv", dummy, "1x"), ("SubprocVecEnv", subproc, goal)):
             peer = other_rate(kind)
             assert peer is not None
             yield row(f"{type(env).__name__} / stable-baselines3 {kind}", wanted, env, peer)
-        faster = subproc if own.data["ratio"] > 1 else dummy
+        faster = subproc if gain.data["ratio"] > 1 else dummy
         if peer := other_rate("EnvPool"):
             yield row(f"{type(faster).__name__} / EnvPool, environments in C++", "-", faster, peer)
         dummy.close()

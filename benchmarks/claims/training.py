@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
-from claims.measure import Row, as_row, race
+from claims.measure import Row, as_row, in_turns, race
 from peers.peer import Peer
 
 import ilpyt
@@ -85,24 +85,27 @@ def rl(turns: int, _seconds: float) -> Iterator[Row]:
     peer.close()
 
 
-def step_rates(algo: str, env_id: str, turns: int, peer: Peer, frames: bool) -> tuple[list[float], list[float]]:
-    """Env steps a second of whole training, own and the peer's, in turns; the first of each only warms up."""
+def step_rates(algo: str, env_id: str, turns: int, peer: Peer, frames: bool) -> list[list[float]]:
+    """Env steps a second of whole training, own and the peer's, in turns."""
     num_envs, steps, net, agent_kwargs, peer_kwargs = DEFAULTS[algo]
     set_seed(0)
     env = ilpyt.envs.build_env(env_id, num_envs)
     agent = ALGORITHMS[algo].make_agent(env, net=net, **agent_kwargs)
     peer.ask(do="make", algo=algo, env_id=env_id, num_envs=num_envs, kwargs=dict(peer_kwargs), frames=frames)
-    own_rates, peer_rates = [], []
-    with tempfile.TemporaryDirectory() as folder:
+
+    def other_rate() -> float:
+        answer = peer.ask(do="train", steps=steps)
+        return float(answer["steps"] / answer["seconds"])
+
+    with env, tempfile.TemporaryDirectory() as folder:
         own = ALGORITHMS[algo](env=env, agent=agent, save_path=folder, progress=False)
-        for _ in range(turns + 1):
+
+        def own_rate() -> float:
             start = time.perf_counter()
             own.train(num_steps=steps, rollout_steps=ROLLOUT_STEPS[algo])
-            own_rates.append(steps / (time.perf_counter() - start))
-            answer = peer.ask(do="train", steps=steps)
-            peer_rates.append(answer["steps"] / answer["seconds"])
-    env.close()
-    return own_rates[1:], peer_rates[1:]
+            return steps / (time.perf_counter() - start)
+
+        return in_turns([own_rate, other_rate], turns)
 
 
 def solve(_turns: int, _seconds: float) -> Iterator[Row]:

@@ -71,7 +71,7 @@ class BC(BaseAlgorithm):
             self.say("One episode only: none can be held out, so training takes all epochs.")
             early_stopping = False
         train, held_out = demos.split(validation_fraction) if early_stopping else (demos, None)
-        del demos  # both sides are copies
+        del demos  # if they were split, both sides are copies
         self.agent.observe(train.states)
 
         stopping = _EarlyStopping(self.agent, patience)
