@@ -46,3 +46,11 @@ class Counter(gymnasium.Env):
             over and (self.both or self.truncates),
             self.info,
         )
+
+    @classmethod
+    def rendered(cls):
+        """One that draws."""
+        env = cls()
+        env.render_mode = "rgb_array"
+        env.render = lambda: np.zeros((4, 4, 3), np.uint8)
+        return env

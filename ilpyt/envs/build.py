@@ -16,7 +16,7 @@ import gymnasium
 from ilpyt.envs.adapter import gymnasium_style
 from ilpyt.envs.dummy_vec_env import DummyVecEnv
 from ilpyt.envs.subproc_vec_env import SubProcVecEnv
-from ilpyt.envs.vec_env import VecEnv
+from ilpyt.envs.vec_env import VecEnv, name_of
 from ilpyt.utils.errors import EnvError
 
 VEC_ENVS: dict[str, type[VecEnv]] = {"dummy": DummyVecEnv, "subproc": SubProcVecEnv}
@@ -39,6 +39,7 @@ def build_env(
     vecenv_type: str = "dummy",
     *,
     wrappers: Sequence[Callable[[gymnasium.Env], gymnasium.Env]] = (),
+    timeout: float | None = None,
     **make_kwargs: Any,
 ) -> VecEnv:
     """Build `num_env` environments that are stepped together.
@@ -52,6 +53,8 @@ def build_env(
         vecenv_type: 'dummy' steps them in this process, 'subproc' in one worker process a core.
         wrappers: put around each environment, the first innermost: wrapper classes of gymnasium or your own, with
             `functools.partial` where they take arguments.
+        timeout: of 'subproc': seconds that making the environments, a step, a reset or a render may take before it is
+            an error; None: any time.
         make_kwargs: go to the package's `make`, for instance `render_mode='rgb_array'`.
 
     Raises:
@@ -75,7 +78,11 @@ def build_env(
         raise TypeError(f"env_id must be a string or a function that makes an environment, got {env_id!r}")
     if wrappers:
         env_fn = WrappedEnv(env_fn, tuple(wrappers))
-    return VEC_ENVS[vecenv_type]([env_fn] * num_env, seed)
+    if timeout is None:
+        return VEC_ENVS[vecenv_type]([env_fn] * num_env, seed)
+    if vecenv_type != "subproc":
+        raise ValueError("a timeout can be kept by worker processes only: build_env(..., vecenv_type='subproc')")
+    return SubProcVecEnv([env_fn] * num_env, seed, timeout=timeout)
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,11 @@ class WrappedEnv:
 
     env_fn: Callable[[], Any]
     wrappers: tuple[Callable[[gymnasium.Env], gymnasium.Env], ...]
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        return name_of(self.env_fn)
 
     def __call__(self) -> gymnasium.Env:
         """A new environment."""
@@ -104,6 +116,11 @@ class EnvFactory:
     package: str
     spec: Any
     make_kwargs: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        return str(self.spec.id)
 
     def __call__(self) -> Any:
         """A new environment."""

@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 
 from ilpyt.envs.adapter import adapt, describe
-from ilpyt.envs.vec_env import StepArrays, VecEnv
+from ilpyt.envs.vec_env import StepArrays, VecEnv, name_of
 from ilpyt.utils.errors import EnvError
 
 
@@ -29,7 +29,7 @@ class EnvSlice:
             except Exception as error:
                 with suppress(EnvError):
                     self.close()
-                raise EnvError(f"environment {start + i} can't be made: {_say(error)}") from error
+                raise EnvError(f"environment {start + i} ({name_of(env_fn)}) can't be made: {_say(error)}") from error
         self.name = describe(self.envs[0])["env_id"]
         self._check_distinct()
         self._seeds: list[Iterator[int]] = [iter(()) for _ in self.envs]
@@ -43,6 +43,7 @@ class EnvSlice:
         """From now on, read actions from and write results to these arrays, a row an environment."""
         self._arrays = arrays
         self._shape = arrays.states.shape[1:]
+        self._dtype = arrays.states.dtype  # of observations that were found to fit
 
     def reset(self, seeds: list[list[int]]) -> None:
         """Reset every environment; `seeds[i]` seed the next episodes of the slice's environment `i`."""
@@ -55,7 +56,7 @@ class EnvSlice:
 
     def step(self) -> list[dict] | None:
         """Step every environment once; a list of their infos if one of them gave any."""
-        a, shape = self._arrays, self._shape
+        a, shape, dtype = self._arrays, self._shape, self._dtype
         states, rewards, all_terminated, all_truncated = a.states, a.rewards, a.terminated, a.truncated
         infos: list[dict] | None = None
         i = 0
@@ -64,8 +65,11 @@ class EnvSlice:
         try:
             for i, env in enumerate(self.envs):
                 observation, reward, terminated, truncated, info = env.step(actions[i])
-                if getattr(observation, "shape", None) != shape:
+                if getattr(observation, "shape", None) != shape or observation.dtype is not dtype:
                     observation = self._checked(observation)
+                    dtype = self._dtype
+                if terminated.__class__ is not bool or truncated.__class__ is not bool:
+                    terminated, truncated = _flag("terminated", terminated), _flag("truncated", truncated)
                 all_terminated[i] = terminated
                 all_truncated[i] = truncated
                 if terminated or truncated:
@@ -88,6 +92,8 @@ class EnvSlice:
         for i, env in enumerate(self.envs):
             try:
                 frames.append(env.render())
+                if env.render_mode == "rgb_array":
+                    _check_frame(frames[-1])
             except Exception as error:
                 raise self._failure(i, "render", error) from error
         return frames
@@ -108,10 +114,16 @@ class EnvSlice:
         return env.reset(seed=next(self._seeds[i], None))[0]
 
     def _checked(self, observation: Any) -> Any:
-        """The observation, if it has the shape that its space says; numpy would stretch some others to fit."""
-        shape = np.shape(observation)
-        if shape != self._shape:
-            raise ValueError(f"its observation has shape {list(shape)}; its space says {list(self._shape)}")
+        """The observation, if it has the shape that its space says, and a dtype that can be had in the arrays'.
+
+        Numpy would stretch some other shapes to fit, and cut some numbers off, such as an image's of 0 to 1.
+        """
+        observation = np.asarray(observation)
+        if observation.shape != self._shape:
+            raise ValueError(f"its observation has shape {list(observation.shape)}; its space says {list(self._shape)}")
+        if not np.can_cast(observation.dtype, self._arrays.states.dtype, "same_kind"):
+            raise TypeError(f"its observation is {observation.dtype}; {self._arrays.states.dtype} was expected")
+        self._dtype = observation.dtype
         return observation
 
     def _check_distinct(self) -> None:
@@ -181,6 +193,20 @@ def common_spaces(all_spaces: Sequence[tuple[Any, Any]]) -> tuple[Any, Any]:
             if first != other:
                 raise EnvError(f"environment {i} has {what} space {other}, but environment 0 has {first}")
     return all_spaces[0]
+
+
+def _flag(name: str, value: Any) -> bool:
+    """What an environment says of an episode's end, if it is a truth value."""
+    if np.size(value) != 1 or np.asarray(value).dtype.kind not in "biu" or value not in (0, 1):
+        raise ValueError(f"its {name!r} flag is {value!r}; it must be True or False")
+    return bool(value)
+
+
+def _check_frame(frame: Any) -> None:
+    """Refuse what an environment draws if it isn't an image."""
+    if not (isinstance(frame, np.ndarray) and frame.dtype == np.uint8 and frame.ndim == 3 and frame.shape[2] == 3):
+        given = f"{frame.dtype} {list(frame.shape)}" if isinstance(frame, np.ndarray) else type(frame).__name__
+        raise ValueError(f"it drew {given}; an image is uint8 [height, width, 3]")
 
 
 def _say(error: Exception) -> str:

@@ -30,12 +30,12 @@ import cloudpickle
 import numpy as np
 
 from ilpyt.envs.dummy_vec_env import common_spaces
-from ilpyt.envs.vec_env import VecEnv
+from ilpyt.envs.vec_env import VecEnv, name_of
 from ilpyt.envs.worker import COUNTERS, Channel, counters_of, map_arrays
 from ilpyt.utils.errors import EnvError
 
 CHECK_EVERY = 1.0  # seconds between looks at whether a silent worker still lives
-START_WITHIN = 60.0  # seconds that environments get to be made, if there is a timeout at all
+START_WITHIN = 60.0  # seconds that worker processes get to start; environments are made after that
 CLOSE_WITHIN = 5.0  # seconds that workers get to close their environments
 STAY_AWAKE = 500e-6  # seconds that a process with a core to itself waits for a message before it sleeps
 
@@ -85,7 +85,8 @@ class SubProcVecEnv(VecEnv):
             env_fns: see `VecEnv`.
             seed: see `VecEnv`.
             num_workers: number of processes; None: one a core, at most one an environment.
-            timeout: seconds that a step, reset or render may take before it is an error; None: any time.
+            timeout: seconds that making the environments, a step, a reset or a render may take before it is an error;
+                None: any time.
         """
         super().__init__(env_fns, seed)
         if os.name != "posix":
@@ -94,10 +95,12 @@ class SubProcVecEnv(VecEnv):
         num_workers = min(self.num_envs, len(cores) if num_workers is None else num_workers)
         if num_workers < 1:
             raise ValueError(f"num_workers must be at least 1, got {num_workers}")
-        self._timeout = None if timeout is None else max(timeout, START_WITHIN)
+        if timeout is not None and timeout <= 0:
+            raise ValueError(f"timeout must be above 0 seconds, or None, got {timeout}")
+        self._timeout = timeout
         bounds = np.linspace(0, self.num_envs, num_workers + 1).astype(int).tolist()
         self._slices = list(pairwise(bounds))
-        self.description = {"env_id": "?"}
+        self.description = {"env_id": name_of(self.env_fns[0])}
 
         memory_fd, counters_fd = _shared_memory_fd(), _shared_memory_fd()
         lifeline_read, lifeline = os.pipe()
@@ -110,16 +113,15 @@ class SubProcVecEnv(VecEnv):
             for i in range(num_workers):
                 place = find_place(i, num_workers, cores)
                 self._workers.append(_WorkerProcess(i, shared_fds, counters, place, timeout))
-            for worker, (start, stop) in zip(self._workers, self._slices, strict=True):
-                worker.send((cloudpickle.dumps(self.env_fns[start:stop]), start, self.num_envs))
-            introductions = self._collect("start")
+            self._collect("start", START_WITHIN)
+            parts = [(cloudpickle.dumps(self.env_fns[i:j]), i, self.num_envs) for i, j in self._slices]
+            introductions = self._ask("start", parts)
             self.description, self.render_mode = introductions[0][1:]
             observation_space, action_space = common_spaces([s for spaces, *_ in introductions for s in spaces])
             self._set_up(
                 map_arrays(memory_fd, self.num_envs, observation_space, action_space), observation_space, action_space
             )
-            self._call("attach", observation_space, action_space)
-            self._timeout = timeout
+            self._ask("start", [("attach", (observation_space, action_space))] * num_workers)
         except BaseException:
             self._closed = True
             self._end()
@@ -130,46 +132,51 @@ class SubProcVecEnv(VecEnv):
             os.close(lifeline_read)
 
     def _reset(self, seeds: list[list[int]]) -> None:
-        for worker, (start, stop) in zip(self._workers, self._slices, strict=True):
-            worker.send(("reset", (seeds[start:stop],)))
-        self._collect("reset")
+        self._ask("reset", [("reset", (seeds[start:stop],)) for start, stop in self._slices])
 
     def _step(self) -> list[dict] | None:
         self._arrays.rewards.fill(np.nan)  # a worker that dies leaves nan from the environment it was in
-        # The first worker comes last: it may share this core, and take it before the others have been told.
-        for worker in reversed(self._workers):
-            worker.request_step()
-        infos = self._collect("step")
+        infos = self._ask("step", [Channel.STEP] * len(self._workers))
         if not any(infos):
             return None
         sizes = [stop - start for start, stop in self._slices]
         return [info for part, n in zip(infos, sizes, strict=True) for info in (part or [{} for _ in range(n)])]
 
     def _render(self) -> list[Any]:
-        return [frame for frames in self._call("render") for frame in frames]
+        return [frame for frames in self._ask("render", [("render", ())] * len(self._workers)) for frame in frames]
 
     def _close(self) -> None:
         failures = []
         deadline = time.monotonic() + CLOSE_WITHIN
         for worker in self._workers:
             worker.send(("close", ()))
-        for worker in self._workers:
-            with suppress(_WorkerLostError):  # then it's over, too
+        for i, worker in enumerate(self._workers):
+            try:
                 succeeded, value = worker.receive(deadline)
-                if not succeeded:
-                    failures.append(value[0])
+            except _WorkerLostError as lost:
+                failures.append(f"{self._who(i, 'close')} {lost} in close")
+            else:
+                failures += [] if succeeded else [value[0]]
         self._end()
         if failures:
             raise EnvError(failures[0])
 
-    def _call(self, name: str, *arguments: Any) -> list[Any]:
-        for worker in self._workers:
-            worker.send((name, arguments))
-        return self._collect(name)
+    def _ask(self, doing: str, requests: Sequence[Any]) -> list[Any]:
+        """Send each worker its request; their replies."""
+        try:
+            # The first worker comes last: it may share this core, and take it before the others have been told.
+            for worker, request in zip(reversed(self._workers), reversed(requests), strict=True):
+                worker.send(request)
+            return self._collect(doing, self._timeout)
+        except BaseException:
+            if any(worker.channel.is_amid_message for worker in self._workers):
+                self._closed = True
+                self._end()
+            raise
 
-    def _collect(self, doing: str) -> list[Any]:
+    def _collect(self, doing: str, timeout: float | None) -> list[Any]:
         """The reply of every worker; a failure of one closes all."""
-        deadline = None if self._timeout is None else time.monotonic() + self._timeout
+        deadline = None if timeout is None else time.monotonic() + timeout
         values = []
         for i, worker in enumerate(self._workers):
             try:
@@ -178,11 +185,6 @@ class SubProcVecEnv(VecEnv):
                 self._fail(f"{self._who(i, doing)} {lost} in {doing}")
             except Exception as error:
                 self._fail(f"{self._who(i, doing)} sent what can't be read in {doing}: {type(error).__name__}: {error}")
-            except BaseException:
-                if worker.channel.is_amid_message:  # its rest would be taken for the next one
-                    self._closed = True
-                    self._end()
-                raise
             if not succeeded:
                 self._fail(f"{value[0]}\n\nIn worker process {i}:\n{value[1].rstrip()}")
             values.append(value)
@@ -229,18 +231,13 @@ class _WorkerProcess:
         theirs.close()
         to_worker, from_worker = counters_of(i, counters)
         self.channel = Channel(ours, to_worker, from_worker, place.caller_awake, self._look_up)
+        self.channel.unanswered = 1  # it says when it has started
         self._deadline: float | None = None
-        self._owed = 0  # more than one: replies to requests that an interrupt kept from being waited for
 
     def send(self, request: Any) -> None:
+        """Send `Channel.STEP`, or an object."""
         with suppress(ConnectionError):  # dead: receive finds out and says so
-            self.channel.send(request)
-        self._owed += 1
-
-    def request_step(self) -> None:
-        with suppress(ConnectionError):
-            self.channel.send_byte(Channel.STEP)
-        self._owed += 1
+            self.channel.send_byte(request) if request is Channel.STEP else self.channel.send(request)
 
     def receive(self, deadline: float | None) -> tuple[bool, Any]:
         """The reply to the last request: whether it succeeded, and its value."""
@@ -250,10 +247,10 @@ class _WorkerProcess:
                 reply = self.channel.receive()
             except (EOFError, ConnectionError):
                 raise _WorkerLostError(self._last_words()) from None
-            self._owed -= 1
             if reply == Channel.DONE:
                 reply = (True, None)
-            if self._owed == 0 or not reply[0]:
+            # Others are replies to requests that an interrupt kept from being waited for.
+            if self.channel.unanswered <= 0 or not reply[0]:
                 return reply
 
     def _look_up(self) -> None:
@@ -264,13 +261,13 @@ class _WorkerProcess:
             raise _WorkerLostError("gave no answer in time")
 
     def end(self, wait: float) -> None:
-        """Let the process end, and see to it that it does."""
+        """Let the process end, and see to it that it does, with what its environments have started."""
         self.channel.close()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self.process.wait(wait)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        with suppress(ProcessLookupError, PermissionError):  # nothing is left
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
     def _last_words(self) -> str:
         try:

@@ -217,7 +217,11 @@ class VecEnv(abc.ABC):
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.close()
+        try:
+            self.close()
+        except EnvError:
+            if exc[0] is None:  # else the first failure is the one to report
+                raise
 
     def __len__(self) -> int:
         return self.num_envs
@@ -302,3 +306,8 @@ class VecEnv(abc.ABC):
             f"environment {bad[0]} ({self.description['env_id']}) returned {array[tuple(bad)]} in its {what}{where} "
             f"after {self._steps} steps; the environments are closed"
         )
+
+
+def name_of(env_fn: Callable[[], Any]) -> str:
+    """What to call an environment that isn't there: its id, where `build_env` makes it, or its function's name."""
+    return str(getattr(env_fn, "name", getattr(env_fn, "__name__", type(env_fn).__name__)))

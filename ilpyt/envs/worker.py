@@ -2,6 +2,7 @@
 
 import mmap
 import os
+import signal
 import socket
 import threading
 import time
@@ -52,6 +53,11 @@ class Channel:
     Waking a process that sleeps on another core also takes as long as such a step. So a side that has a core to itself
     stays awake for a moment: it looks at a byte of shared memory in which the other side counts what it has sent. The
     messages themselves come by the socket alone; without the count they are the same, only later.
+
+    Attributes:
+        unanswered: messages sent, less those received.
+        is_amid_message: an interrupt (Ctrl-C) has left a message half sent, half received or not counted, so that what
+            comes next can't be trusted.
     """
 
     STEP, DONE, OBJECT = b"s", b"d", b"o"
@@ -79,22 +85,28 @@ class Channel:
         self._awake = awake
         self._was_soon = True  # the last message came within that time
         self._on_silence = on_silence
+        self.unanswered = 0
         self.is_amid_message = False
         self.close = sock.close
 
     def send(self, value: Any) -> None:
         """Send an object, by cloudpickle, since it may be of a class of the user's script."""
         content = cloudpickle.dumps(value)
-        self._socket.sendall(self.OBJECT + len(content).to_bytes(8, "little") + content)
-        self._sent[0] = (self._sent[0] + 1) % 256
+        self._send(self.OBJECT + len(content).to_bytes(8, "little") + content)
 
     def send_byte(self, byte: bytes) -> None:
         """Send `STEP` or `DONE`."""
-        self._socket.send(byte)
+        self._send(byte)
+
+    def _send(self, message: bytes) -> None:
+        self.is_amid_message = True
+        self._socket.sendall(message)
         self._sent[0] = (self._sent[0] + 1) % 256
+        self.unanswered += 1
+        self.is_amid_message = False
 
     def receive(self) -> Any:
-        """`STEP`, `DONE` or the object sent; waits for it. `is_amid_message` stays set if it was interrupted there.
+        """`STEP`, `DONE` or the object sent; waits for it.
 
         Raises:
             EOFError: the other side is gone.
@@ -103,18 +115,26 @@ class Channel:
         # Without sched_yield: on a busy machine, who has given its core away waits for it longer than who has slept.
         while self._was_soon and self._coming[0] == self._received and time.perf_counter() - start < self._awake:
             pass
-        byte = bytes(self._receive_exactly(1))
-        self._received = (self._received + 1) % 256
+        kind = bytearray(1)
+        try:
+            self._receive_into(kind)
+            content = self._receive_content() if kind == self.OBJECT else None
+            self._received = (self._received + 1) % 256
+            self.unanswered -= 1
+        except BaseException:
+            self.is_amid_message = kind != b"\0"  # an interrupt may come when the byte is there, but not yet counted
+            raise
         self._was_soon = time.perf_counter() - start < self._awake
-        if byte != self.OBJECT:
-            return byte
-        self.is_amid_message = True
-        content = self._receive_exactly(int.from_bytes(self._receive_exactly(8), "little"))
-        self.is_amid_message = False
-        return cloudpickle.loads(content)
+        return bytes(kind) if content is None else cloudpickle.loads(content)
 
-    def _receive_exactly(self, length: int) -> bytearray:
-        content = bytearray(length)
+    def _receive_content(self) -> bytearray:
+        length = bytearray(8)
+        self._receive_into(length)
+        content = bytearray(int.from_bytes(length, "little"))
+        self._receive_into(content)
+        return content
+
+    def _receive_into(self, content: bytearray) -> None:
         missing = memoryview(content)
         while missing:
             try:
@@ -125,7 +145,6 @@ class Channel:
             if not received:
                 raise EOFError
             missing = missing[received:]
-        return content
 
 
 def main(
@@ -149,6 +168,7 @@ def main(
     to_worker, from_worker = counters_of(i, memoryview(mmap.mmap(counters_fd, 0)))
     channel = Channel(socket.socket(fileno=socket_fd), sent=from_worker, coming=to_worker, awake=awake)
     try:
+        channel.send_byte(Channel.DONE)  # everything is imported
         env_fns, start, num_envs = channel.receive()
         worker = _Worker(cloudpickle.loads(env_fns), start, num_envs, memory_fd)
         channel.send((True, worker.introduce()))
@@ -188,6 +208,6 @@ class _Worker:
 
 
 def _end_with_parent(lifeline_fd: int) -> None:
-    """End this process, whatever it is doing, once the parent's end of the lifeline is closed."""
+    """End this process, whatever it is doing, and what its environments have started, once the lifeline is closed."""
     os.read(lifeline_fd, 1)
-    os._exit(1)
+    os.killpg(0, signal.SIGKILL)

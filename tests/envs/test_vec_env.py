@@ -232,7 +232,7 @@ def test_a_nan_in_the_last_observation_of_an_episode_is_found(kind):
 
 @BOTH
 def test_an_environment_that_cant_be_made_is_named(kind):
-    with pytest.raises(EnvError, match="environment 1 can't be made: ValueError: boom"):
+    with pytest.raises(EnvError, match=r"environment 1 \(raise_boom\) can't be made: ValueError: boom"):
         kind([Counter, raise_boom])
 
 
