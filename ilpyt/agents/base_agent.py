@@ -85,7 +85,7 @@ class BaseAgent(abc.ABC):
         """
         value = loss.item()
         if not math.isfinite(value):
-            raise TrainingError(f"the {name} loss is {value}; its weights are left as they were before this update")
+            raise self._not_finite(f"{name} loss", value)
         optimizer = self.optimizers[name]
         optimizer.zero_grad()
         loss.backward()
@@ -94,12 +94,24 @@ class BaseAgent(abc.ABC):
         norms = torch._foreach_norm(gradients)
         norm = (norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms))).item()
         if not math.isfinite(norm):
-            raise TrainingError(f"the {name} gradient is {norm}; its weights are left as they were before this update")
+            raise self._not_finite(f"{name} gradient", norm)
         if max_grad_norm is not None and norm > max_grad_norm:
             torch._foreach_mul_(gradients, max_grad_norm / norm)
         optimizer.step()
         self.updates += 1
         return value
+
+    def _not_finite(self, what: str, value: float) -> TrainingError:
+        why = self.find_not_finite()
+        return TrainingError(f"the {what} is {value}: {why or 'its weights are left as they were before this update'}")
+
+    def find_not_finite(self) -> str | None:
+        """Which weights hold nan or infinity, in words; None: none do. Those of the agents it holds count too."""
+        for name, net in self.named_nets():
+            for key, tensor in net.state_dict().items():
+                if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+                    return f"{key!r} of the network {name!r} holds nan or infinity"
+        return None
 
     def save(self, path: str | Path, step: int, keep: int = 3) -> None:
         """Write the weights of each network to `<path>/<name>_<step>.pth`; whole or not at all.

@@ -13,13 +13,13 @@ import torch
 
 from ilpyt.agents.base_agent import BaseAgent
 from ilpyt.algos.checks import check_agent_fits
-from ilpyt.algos.loop import Loop
+from ilpyt.algos.loop import GoodWeights, Loop
 from ilpyt.algos.run_folder import CHECKPOINT, RUN_FILES, RunFolder
 from ilpyt.envs.vec_env import VecEnv
 from ilpyt.runners.experiences import Experiences
 from ilpyt.runners.runner import Runner, evaluate
 from ilpyt.utils.checkpoint import atomic_write
-from ilpyt.utils.errors import TrainingInterrupted
+from ilpyt.utils.errors import TrainingError, TrainingInterrupted
 from ilpyt.utils.interrupts import Interrupts
 from ilpyt.utils.logger import CSVSink, Logger, Progress, TensorBoardSink, say
 from ilpyt.utils.seed_utils import TEST_SEED, get_random_state, set_random_state
@@ -167,11 +167,13 @@ class BaseAlgorithm(abc.ABC):
             FileNotFoundError: there is no checkpoint to resume from.
             DataError: it is broken, or of another algorithm, agent or environment.
         """
+        self._good = GoodWeights(self.agent)
         bar, interrupts = Progress(total, unit, self.progress), Interrupts()
-        loop = Loop(bar, interrupts, self.checkpoint)
+        loop = Loop(bar, interrupts, self._good, self.checkpoint)
         self._parts = {"loop": loop, **(parts or {})}
         try:
             seconds = self._resume() if resume else 0.0
+            self._good.look()
             if not (resume or self._has_trained):  # a second `train` goes on in the same run
                 self._move_aside(*RUN_FILES)
             self._has_trained = True
@@ -185,9 +187,16 @@ class BaseAlgorithm(abc.ABC):
             try:
                 with _threads_for(self.agent), interrupts.deferred():
                     yield loop
+                    self._good.look()
                 if interrupts.pending is not None:  # it came in the last iteration
                     raise KeyboardInterrupt
+            except Exception as error:
+                broken = self._good.restore()
+                if broken and broken not in str(error):  # it's what came of it, such as an action of nan
+                    raise TrainingError(f"training can't go on: {broken}") from error
+                raise
             finally:
+                self._good.restore()
                 self.save()
                 self.logger.close()
                 self.logger = None
@@ -202,6 +211,7 @@ class BaseAlgorithm(abc.ABC):
         """Write all that resuming needs to `checkpoint.pt`; between two iterations of a train loop."""
         if self.logger is None:
             raise RuntimeError("checkpoint is for use inside `with self.training(...)`")
+        self._good.look()
         content = {"seconds": self.logger.seconds, "state": self.state_dict()}
         self._folder.write_checkpoint(self._identity(), content)
 
@@ -244,7 +254,9 @@ class BaseAlgorithm(abc.ABC):
         return float(checkpoint["seconds"])
 
     def save(self) -> None:
-        """Write the agent's weights, numbered with the progress made."""
+        """Write the agent's weights, numbered with the progress made; in training, only if they are finite."""
+        if self.logger is not None:
+            self._good.look()
         self.agent.save(self.save_path, self.steps_done)
 
     @property

@@ -239,7 +239,7 @@ def test_a_loss_that_is_not_finite_stops_training_and_the_last_good_weights_are_
     algo = algo_class(env=env, agent=small(algo_class, env), progress=False)
     net = algo.agent.net if algo_class is DQN else algo.agent.critic
     net.register_forward_hook(lambda module, args, output: output * float("inf") if algo.runner.episodes > 9 else None)
-    with pytest.raises(TrainingError, match="loss is (inf|nan); its weights are left as they were"):
+    with pytest.raises(TrainingError, match="loss is (inf|nan): its weights are left as they were"):
         algo.train(num_steps=1000, rollout_steps=10)
     assert torch.isfinite(weights(algo.agent)).all()
     assert sorted(Path("logs").glob("*.pth"))
