@@ -87,7 +87,13 @@ class Channel:
         self._on_silence = on_silence
         self.unanswered = 0
         self.is_amid_message = False
-        self.close = sock.close
+
+    def close(self) -> None:
+        """Let go of everything; nothing can be sent or received afterwards."""
+        self._socket.close()
+        self._sent.release()
+        self._coming.release()
+        self._on_silence = lambda: None  # which may hold who holds this channel
 
     def send(self, value: Any) -> None:
         """Send an object, by cloudpickle, since it may be of a class of the user's script."""
