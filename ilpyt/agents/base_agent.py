@@ -259,14 +259,21 @@ class BaseAgent(abc.ABC):
                 yield f"{prefix}_{name}", net
 
 
-def _check_fits(loaded: dict[str, Tensor], own: dict[str, Tensor], source: str) -> None:
-    """Refuse weights whose names or shapes are not the network's."""
+def _check_fits(loaded: dict[str, Any], own: dict[str, Tensor], source: str) -> None:
+    """Refuse weights whose names, shapes or types are not the network's, and what isn't finite."""
     if loaded.keys() != own.keys():
-        differing = ", ".join(sorted(loaded.keys() ^ own.keys()))
+        differing = ", ".join(sorted(map(str, loaded.keys() ^ own.keys())))
         raise DataError(f"{source} holds weights of another network: these names are in one of them only: {differing}")
     for name, tensor in own.items():
-        if loaded[name].shape != tensor.shape:
+        given = loaded[name]
+        if not isinstance(given, Tensor):
+            raise DataError(f"{source} holds a {type(given).__name__} for the weights {name}")
+        if given.shape != tensor.shape:
             raise DataError(
-                f"{source} holds weights of another network: {name} is {list(loaded[name].shape)} in the file, "
+                f"{source} holds weights of another network: {name} is {list(given.shape)} in the file, "
                 f"{list(tensor.shape)} in the network"
             )
+        if given.dtype != tensor.dtype:
+            raise DataError(f"{source}: {name} is {given.dtype} in the file, {tensor.dtype} in the network")
+        if given.is_floating_point() and not torch.isfinite(given).all():
+            raise DataError(f"{source} holds nan or infinity in the weights {name}")

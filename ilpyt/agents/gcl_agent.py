@@ -17,6 +17,8 @@ from ilpyt.agents.base_agent import BaseAgent
 from ilpyt.agents.imitation_agent import StateActions
 from ilpyt.agents.rl_agent import CHUNK, ActorCriticAgent, check_gives_value
 from ilpyt.nets.base_net import BaseNetwork
+from ilpyt.utils.checkpoint import check_like
+from ilpyt.utils.errors import DataError
 from ilpyt.utils.flat_adam import FlatAdam
 
 
@@ -280,6 +282,13 @@ class GCLAgent(BaseAgent):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` gave."""
         super().load_state_dict(state)
+        if state["demos"] is not None:
+            for policy in state["proposals"]:
+                check_like(policy, self.actor.actor.state_dict(), "a policy of the past")
+            if len(state["proposals"]) != len(state["samples"]) + 1:
+                raise DataError(f"there are {len(state['proposals'])} policies of {len(state['samples'])} samples")
+            for part in (state["demos"], *state["samples"]):
+                _check_trajectories(Trajectories(**part), state["demos"], len(state["proposals"]))
         self.demos = None if state["demos"] is None else Trajectories(**state["demos"])
         self._samples = [Trajectories(**part) for part in state["samples"]]
         self._proposals = [copy.deepcopy(self.actor.actor) for _ in state["proposals"]]
@@ -299,6 +308,21 @@ class GCLAgent(BaseAgent):
         """c(s, a) of B transitions, [B]."""
         parts = zip(transitions.states.split(CHUNK), transitions.actions.split(CHUNK), strict=True)
         return torch.cat([self.cost.on_transitions(StateActions(states, actions)) for states, actions in parts])
+
+
+def _check_trajectories(part: Trajectories, demos: dict[str, Tensor], num_policies: int) -> None:
+    """Refuse episodes from a file whose tensors don't fit each other, or the expert's."""
+    fitting = {
+        "states": (part.states.shape[1:], demos["states"].shape[1:]),
+        "actions": (part.actions.shape[1:], demos["actions"].shape[1:]),
+        "lengths": ([int(part.lengths.sum())] * 2, [len(part.states), len(part.actions)]),
+        "log_densities": (list(part.log_densities.shape), [len(part.lengths), num_policies]),
+    }
+    for name, (its, expected) in fitting.items():
+        if list(its) != list(expected) or getattr(part, name).dtype != demos[name].dtype:
+            raise DataError(f"the {name} of episodes are {list(its)}, not {list(expected)}")
+    if not len(part.lengths) or part.lengths.min() < 1 or part.log_densities.isnan().any():
+        raise DataError("there are episodes without a step, or without a density")
 
 
 def _without_column(part: Trajectories, column: int) -> Trajectories:

@@ -16,6 +16,7 @@ from ilpyt.algos.ppo import PPO
 from ilpyt.nets.features import FeatureMap
 from ilpyt.runners.experiences import Experiences
 from ilpyt.runners.runner import play
+from ilpyt.utils.checkpoint import check_like
 from ilpyt.utils.errors import DataError
 from ilpyt.utils.feature_matching import FeatureMatching
 from ilpyt.utils.replay_memory import ReplayMemory
@@ -188,6 +189,9 @@ class AppL(BaseAlgorithm):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` gave."""
         super().load_state_dict(state)
+        check_like(state["policies"], [self.agent.get_weights()], "a policy")
+        if state["initial"] is not None:
+            check_like(state["initial"], self._initial, "the first policy")
         self._policies, self._initial = state["policies"], state["initial"]
 
     def _reward(self, phi: Features) -> Callable[[Any], Tensor]:

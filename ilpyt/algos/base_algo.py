@@ -14,12 +14,12 @@ import torch
 from ilpyt.agents.base_agent import BaseAgent
 from ilpyt.algos.checks import check_agent_fits
 from ilpyt.algos.loop import GoodWeights, Loop
-from ilpyt.algos.run_folder import CHECKPOINT, RUN_FILES, RunFolder
+from ilpyt.algos.run_folder import CHECKPOINT, RUN_FILES, RunFolder, differences
 from ilpyt.envs.vec_env import VecEnv
 from ilpyt.runners.experiences import Experiences
 from ilpyt.runners.runner import Runner, evaluate
-from ilpyt.utils.checkpoint import atomic_write
-from ilpyt.utils.errors import TrainingError, TrainingInterrupted
+from ilpyt.utils.checkpoint import atomic_write, check_like
+from ilpyt.utils.errors import DataError, TrainingError, TrainingInterrupted
 from ilpyt.utils.interrupts import Interrupts
 from ilpyt.utils.logger import CSVSink, Logger, Progress, TensorBoardSink, say
 from ilpyt.utils.seed_utils import TEST_SEED, get_random_state, set_random_state
@@ -172,12 +172,15 @@ class BaseAlgorithm(abc.ABC):
         loop = Loop(bar, interrupts, self._good, self.checkpoint)
         self._parts = {"loop": loop, **(parts or {})}
         try:
-            seconds = self._resume() if resume else 0.0
+            seconds, former = self._resume() if resume else (0.0, {})
             self._good.look()
             if not (resume or self._has_trained):  # a second `train` goes on in the same run
                 self._move_aside(*RUN_FILES)
             self._has_trained = True
-            self._folder.write_config(self._describe(config))
+            self._config = self._describe(config)
+            if resume:
+                self._compare(former)
+            self._folder.write_config(self._config)
             table = CSVSink(self.save_path / "progress.csv")
             if resume:
                 table.rewind(self.steps_done)
@@ -212,7 +215,7 @@ class BaseAlgorithm(abc.ABC):
         if self.logger is None:
             raise RuntimeError("checkpoint is for use inside `with self.training(...)`")
         self._good.look()
-        content = {"seconds": self.logger.seconds, "state": self.state_dict()}
+        content = {"seconds": self.logger.seconds, "state": self.state_dict(), "config": self._config}
         self._folder.write_checkpoint(self._identity(), content)
 
     def state_dict(self) -> dict[str, Any]:
@@ -243,15 +246,30 @@ class BaseAlgorithm(abc.ABC):
             "algorithm": type(self).__name__,
             "agent": type(self.agent).__name__,
             "environment": str(self.env.description["env_id"]),
-            "networks": shapes,
+            "network": shapes,
         }
 
-    def _resume(self) -> float:
-        """Go on from the checkpoint; the seconds that were spent before it."""
+    def _resume(self) -> tuple[float, dict[str, Any]]:
+        """Go on from the checkpoint; the seconds that were spent before it, and what was asked for then."""
         checkpoint = self._folder.read_checkpoint(self._identity(), self.agent.device)
-        self.load_state_dict(checkpoint["state"])
+        own = self.agent.get_weights()
+        try:
+            seconds, config = float(checkpoint["seconds"]), dict(checkpoint["config"])
+            check_like(checkpoint["state"], self.state_dict())
+            self.load_state_dict(checkpoint["state"])
+        except Exception as error:
+            self.agent.set_weights(own)
+            why = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
+            raise DataError(f"{self._folder.path / CHECKPOINT} can't be gone on from: {why}") from error
         self.say(f"Going on from {self.save_path}/{CHECKPOINT}, step {self.steps_done:,}.")
-        return float(checkpoint["seconds"])
+        return seconds, config
+
+    def _compare(self, former: Mapping[str, Any]) -> None:
+        """Say what is asked for otherwise than before the resumption."""
+        for text in differences({**former, "versions": None}, {**self._config, "versions": None}):
+            self.say(f"Before, it was {text}.")
+        for text in differences(former.get("versions"), self._config["versions"]):
+            self.say(f"The checkpoint was written by {text}; what comes may differ in the last digits.")
 
     def save(self) -> None:
         """Write the agent's weights, numbered with the progress made; in training, only if they are finite."""

@@ -203,6 +203,10 @@ class Aggregate:
         if not self.added:
             self._states = states.new_empty((self.capacity, *states.shape[1:]))
             self._actions = actions.new_empty((self.capacity, *actions.shape[1:]))
+        for held, given in ((self._states, states), (self._actions, actions)):
+            if held.dtype != given.dtype or held.shape[1:] != given.shape[1:] or len(given) != len(states):
+                its, own = f"{given.dtype} {list(given.shape[1:])}", f"{held.dtype} {list(held.shape[1:])}"
+                raise DataError(f"the aggregate holds {own}, got {its}")
         states, actions = states[-self.capacity :], actions[-self.capacity :]
         rows = (self.added + torch.arange(len(states), device=states.device)) % self.capacity
         self._states[rows] = states

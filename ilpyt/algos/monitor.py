@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from ilpyt.agents.base_agent import BaseAgent
 from ilpyt.runners.batch import Batch
 from ilpyt.runners.runner import evaluate
+from ilpyt.utils.checkpoint import check_like
 from ilpyt.utils.seed_utils import VALIDATION_SEED
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ class BestWeights:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` gave."""
+        if state["weights"] is not None:
+            check_like(state["weights"], self._agent.get_weights(), "the best weights")
         self._weights, self.score, self.step = state["weights"], state["score"], state["step"]
 
 
@@ -186,18 +190,20 @@ class Monitor:
             "reached": self.until if self.has_reached else None,
             "evaluated_at": self._evaluated_at,
             "recent": list(self._recent),
-            "metrics": self._metrics,
+            "metrics": {name: torch.tensor(values, dtype=torch.float64) for name, values in self._metrics.items()},
             "due": self._due,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave; what ends training is what was asked for this time."""
+        check_like(state["recent"], [{"env": 0, "return": 0.0, "length": 0}], "the latest episodes")
+        check_like(list(state["metrics"].items()), [("", torch.empty(0))], "the metrics")
         self._began = state["began"]
         self.best.load_state_dict(state["best"])
         self.has_reached = self.until is not None and state["reached"] == self.until
         self._evaluated_at = state["evaluated_at"]
         self._recent.extend(state["recent"])
-        self._metrics = state["metrics"]
+        self._metrics = {name: values.flatten().tolist() for name, values in state["metrics"].items()}
         for name, interval in self._intervals.items():
             if interval is not None:
                 self._due[name] = min(self.runner.env_steps + interval, state["due"][name])

@@ -10,6 +10,7 @@ import torch
 
 from ilpyt.utils.checkpoint import atomic_write, load_state, save_state
 from ilpyt.utils.errors import DataError
+from ilpyt.utils.untrusted import RefusedError, check_small
 
 CHECKPOINT = "checkpoint.pt"  # all that resuming needs
 RUN_FILES = ("*_[0-9]*.pth", CHECKPOINT, "progress.csv", "events.out.tfevents.*", "config.json", "test_results.npy")
@@ -71,8 +72,24 @@ class RunFolder:
         if not path.is_file():
             raise FileNotFoundError(f"there is nothing to resume: {path.absolute()} isn't there; leave out `resume`")
         checkpoint = load_state(path, device)
+        its, config = checkpoint.get("identity"), checkpoint.get("config")
+        try:
+            check_small([its, config])
+        except RefusedError as error:
+            raise DataError(f"{path} is refused: {error}") from None
+        if not isinstance(its, dict) or not isinstance(config, dict):
+            raise DataError(f"{path} doesn't say what it is a checkpoint of")
         for what, own in identity.items():
-            its = checkpoint.get("identity", {}).get(what)
-            if its != own:
-                raise DataError(f"{path} is of another {what}: {its}, not {own}")
+            differing = differences(its.get(what), own)
+            if differing:
+                raise DataError(f"{path} is of another {what}: {', '.join(differing)[:500]}")
         return checkpoint
+
+
+def differences(its: Any, own: Any, name: str = "") -> list[str]:
+    """In words, what two values differ in; nested dicts by key."""
+    if not isinstance(its, dict) or not isinstance(own, dict):
+        return [] if repr(its) == repr(own) else [f"{name + ' ' if name else ''}{its}, not {own}"]
+    keys = sorted({*its, *own}, key=str)
+    parts = [differences(its.get(key), own.get(key), f"{name}.{key}" if name else str(key)) for key in keys]
+    return [text for part in parts for text in part]

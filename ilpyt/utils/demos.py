@@ -1,15 +1,16 @@
 """Demonstration files: reading them without trusting them, and writing them.
 
-`.npz` is read with `allow_pickle=False`. `.pkl` is read by an unpickler that knows arrays, tensors and `Experiences`,
-and nothing else: a pickle that asks for any other function is refused before anything runs.
+`.npz` is read with `allow_pickle=False`. Of a `.pkl`, arrays, tensors and `Experiences` are understood, and nothing
+else: a pickle that asks for any other function is refused before anything runs. Neither can take more memory than its
+file's length allows.
 """
 
-import io
 import json
 import pickle
 import re
+import warnings
 import zipfile
-from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,21 @@ import torch
 
 from ilpyt.utils.checkpoint import atomic_write
 from ilpyt.utils.errors import DataError
+from ilpyt.utils.untrusted import (
+    Class,
+    Function,
+    Reader,
+    RefusedError,
+    Stateful,
+    check_small,
+    open_archive,
+    product,
+    run_pickle,
+)
 
 FIELDS = ("states", "actions", "rewards", "dones", "truncated")
+INFLATION = 200  # times that an .npz file's content may be as large as the file; zeros deflate to a thousandth
+SMALL = 2**26  # bytes that it may hold however small the file is
 
 
 def read_demos(path: str | Path) -> dict[str, Any]:
@@ -36,16 +50,19 @@ def read_demos(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"there are no demonstrations at {path.absolute()}")
-    content = path.read_bytes()
-    if not content:
-        raise DataError(f"{path} is empty")
     try:
-        record = _read_npz(content) if zipfile.is_zipfile(io.BytesIO(content)) else _read_pickle(content)
-    except _RefusedError as error:
+        with path.open("rb") as file:
+            reader = Reader(file)
+            if not reader.size:
+                raise DataError(f"{path} is empty")
+            record = _read_npz(reader) if zipfile.is_zipfile(path) else _read_pickle(reader)
+    except DataError:
+        raise
+    except RefusedError as error:
         raise DataError(f"{path} is refused: {error}; nothing of it was run") from None
     except Exception as error:
         raise DataError(
-            f"{path} is not a demonstration file, or a broken one ({error or type(error).__name__})"
+            f"{path} is not a demonstration file, or a broken one ({str(error)[:500] or type(error).__name__})"
         ) from error
     missing = [name for name in FIELDS[:4] if name not in record]
     if missing:
@@ -75,26 +92,49 @@ def write_demos(path: str | Path, experiences: Any) -> None:
 
 
 def _plain(metadata: Any, source: str) -> dict[str, Any]:
-    """The metadata, if it is a dict of what JSON can say."""
+    """The metadata, if it is a dict of what JSON can say, and no more of it than somebody would read."""
     try:
         if isinstance(metadata, dict):
+            check_small(metadata)
             return json.loads(json.dumps(metadata))
         why = f"a {type(metadata).__name__}"
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RefusedError) as error:
         why = str(error)
     raise DataError(f"the metadata of {source} must be a dict of plain values (strings, numbers, lists): {why}")
 
 
-def _read_npz(content: bytes) -> dict[str, Any]:
-    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-        record: dict[str, Any] = {name: archive[name] for name in archive.files}
+def _read_npz(reader: Reader) -> dict[str, Any]:
+    archive = open_archive(reader, compressed=True)
+    members = {
+        name: archive.getinfo(f"{name}.npy") for name in (*FIELDS, "metadata") if f"{name}.npy" in archive.NameToInfo
+    }
+    size = sum(member.file_size for member in members.values())
+    if size > max(SMALL, INFLATION * reader.size):
+        raise RefusedError(
+            f"it would grow to {size:,} bytes, {size // reader.size} times its own length; if that's right, write it "
+            "uncompressed, with numpy.savez"
+        )
+    record = {name: _read_array(archive, member) for name, member in members.items()}
     if "metadata" in record:
         record["metadata"] = json.loads(str(record["metadata"]))
     return record
 
 
-def _read_pickle(content: bytes) -> dict[str, Any]:
-    record = _Unpickler(io.BytesIO(content)).load()
+def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
+    """A member, once its header is found to say how long it is."""
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        shape, _, dtype = read_header[version](file)
+        size = dtype.itemsize * product(shape)
+        if min(shape, default=0) < 0 or dtype.hasobject or size != member.file_size - file.tell():
+            raise RefusedError(f"{member.filename} says it holds {dtype} {list(shape)}, which isn't its length")
+    with archive.open(member) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _read_pickle(reader: Reader) -> dict[str, Any]:
+    record = run_pickle(reader, _known())
     if isinstance(record, _Record):
         return vars(record)
     if isinstance(record, dict):
@@ -111,59 +151,25 @@ def _as_array(value: Any, what: str) -> np.ndarray:
     return array
 
 
-# A pickle is a program: it looks names up, calls what it finds, and sets the state of what it has. Everything that it
-# can lay hands on here is therefore a stand-in that does one harmless thing, never an object of Python, numpy or torch.
+# What a pickle of demonstrations can lay hands on. Arrays are views of the bytes that the file holds: however often it
+# refers to them, they take their memory once.
 
 
-class _RefusedError(Exception):
-    """A pickle asked for something that demonstrations don't need."""
-
-
-class _Sealed:
-    """Has no state that a pickle could set."""
-
-    __slots__ = ()
-
-    def __setstate__(self, state: Any) -> None:
-        raise _RefusedError(f"it sets the state of a {type(self).__name__.strip('_')}")
-
-
-class _Function(_Sealed):
-    """A function that a pickle may call."""
-
-    __slots__ = ("_function",)
-
-    def __init__(self, function: Callable) -> None:
-        self._function = function
-
-    def __call__(self, *args: Any) -> Any:
-        return self._function(*args)
-
-
-class _Storage(_Sealed):
-    """The memory of a tensor."""
-
-    __slots__ = ("storage",)
-
-    def __init__(self, content: bytes) -> None:
-        self.storage = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-
-
-class _DType(_Sealed):
+class _DType(Stateful):
     """A numeric dtype."""
 
     __slots__ = ("dtype",)
 
     def __init__(self, code: str, *_: Any) -> None:
         if not re.fullmatch(r"[<>|=]?[biuf]\d{1,2}", code):
-            raise _RefusedError(f"it has an array of {code!r}, not of numbers")
+            raise RefusedError(f"it has an array of {code!r}, not of numbers")
         self.dtype = np.dtype(code)
 
-    def __setstate__(self, state: Any) -> None:
+    def set_state(self, state: Any) -> None:
         self.dtype = self.dtype.newbyteorder(state[1])
 
 
-class _Array(_Sealed):
+class _Array(Stateful):
     """An array, once its state is set."""
 
     __slots__ = ("array",)
@@ -171,52 +177,93 @@ class _Array(_Sealed):
     def __init__(self, array: np.ndarray | None = None) -> None:
         self.array = array
 
-    def __setstate__(self, state: Any) -> None:
+    def set_state(self, state: Any) -> None:
         _, shape, dtype, is_fortran, content = state
-        self.array = np.frombuffer(bytearray(content), dtype.dtype).reshape(shape, order="F" if is_fortran else "C")
+        self.array = _view(content, dtype.dtype).reshape(shape, order="F" if is_fortran else "C")
 
 
-class _Record:
+class _Record(Stateful):
     """`Experiences` while a file is read: attributes, unchecked."""
 
-    def __setstate__(self, state: Any) -> None:
+    def set_state(self, state: Any) -> None:
         if not isinstance(state, dict):
             raise ValueError("the state of Experiences is not a dict")
-        self.__dict__.update({str(k): v for k, v in state.items()})
+        self.__dict__.update({name: value for name, value in state.items() if isinstance(name, str)})
 
 
-def _rebuild_tensor(storage: _Storage, offset: int, size: tuple, stride: tuple, *_: Any) -> _Array:
-    tensor = torch._utils._rebuild_tensor_v2(storage.storage, offset, size, stride, False, None)
-    return _Array(tensor.detach().numpy())
+class _Text:
+    """Text that stands for bytes, each of which is encoded once."""
+
+    def __init__(self) -> None:
+        self._encoded: dict[int, tuple[str, bytes]] = {}
+
+    def __call__(self, text: str, _: str = "latin1") -> bytes:
+        if id(text) not in self._encoded:
+            self._encoded[id(text)] = text, text.encode("latin1")
+        return self._encoded[id(text)][1]
 
 
-def _from_buffer(buffer: Any, dtype: _DType, shape: tuple[int, ...], order: str) -> _Array:
-    return _Array(np.frombuffer(bytearray(buffer), dtype.dtype).reshape(shape, order="F" if order == "F" else "C"))
+_STORAGES = {
+    "FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "LongStorage": "<i8", "IntStorage": "<i4",
+    "ShortStorage": "<i2", "CharStorage": "|i1", "ByteStorage": "|u1", "BoolStorage": "|b1",
+}  # fmt: skip
 
 
-_KNOWN: dict[tuple[str, str], Any] = {
-    ("ilpyt.runners.runner", "Experiences"): _Record,
-    ("ilpyt.runners.experiences", "Experiences"): _Record,
-    ("numpy", "ndarray"): "ndarray",  # an argument of _reconstruct
-    ("numpy", "dtype"): _Function(_DType),
-    ("numpy.core.multiarray", "_reconstruct"): _Function(lambda *_: _Array()),  # its data follow as state
-    ("numpy.core.numeric", "_frombuffer"): _Function(_from_buffer),
-    ("torch._utils", "_rebuild_tensor_v2"): _Function(_rebuild_tensor),
-    ("torch.storage", "_load_from_bytes"): _Function(_Storage),
-    ("collections", "OrderedDict"): _Function(lambda *_: None),  # a tensor's hooks, of which there are none
-    ("_codecs", "encode"): _Function(lambda text, _: text.encode("latin1")),  # how protocol 2 spells bytes
-    ("copy_reg", "_reconstructor"): _Function(lambda *_: _Record()),  # how protocols 0 and 1 begin an object
-    ("__builtin__", "object"): "object",  # an argument of _reconstructor
-}
+def _view(content: Any, dtype: np.dtype) -> np.ndarray:
+    if not isinstance(content, bytes | bytearray):
+        raise RefusedError(f"it has a {type(content).__name__} for the content of an array")
+    return np.frombuffer(content, dtype)
 
 
-class _Unpickler(pickle.Unpickler):
-    """Finds what a pickle of `Experiences` needs, and nothing else."""
+def _read_storage(content: bytes) -> np.ndarray:
+    """The memory of a tensor, as PyTorch wrote it before it wrote archives: four pickles, a list of one, and a dump."""
+    if not isinstance(content, bytes):
+        raise RefusedError(f"it has a {type(content).__name__} for a tensor's memory")
+    file = BytesIO(content)
+    for _ in range(3):  # a number by which it is known, the format's version, the machine's byte order
+        run_pickle(file, {})
+    types = {("torch", name): name for name in _STORAGES}
+    kind, storage, key, _, count, *_ = run_pickle(file, types, persistent=lambda described: described)
+    keys = run_pickle(file, {})
+    if kind != "storage" or storage not in _STORAGES or keys != [key]:
+        raise RefusedError("it has a tensor whose memory is none")
+    dtype = np.dtype(_STORAGES[storage])
+    length = int.from_bytes(file.read(8), "little")
+    if length != count or length * dtype.itemsize != len(content) - file.tell():
+        raise RefusedError(f"it has a tensor said to hold {count} numbers, which isn't its length")
+    return np.frombuffer(content, dtype, offset=file.tell())
 
-    def find_class(self, module: str, name: str) -> Any:
-        module = module.replace("numpy._core", "numpy.core")
-        module = {"copyreg": "copy_reg", "builtins": "__builtin__"}.get(module, module)
-        try:
-            return _KNOWN[module, name]
-        except KeyError:
-            raise _RefusedError(f"it asks for {module}.{name}, which demonstrations don't need") from None
+
+def _rebuild_tensor(storage: np.ndarray, offset: int, size: tuple, stride: tuple, *_: Any) -> _Array:
+    if not isinstance(storage, np.ndarray) or product(size) > storage.size or min(*size, *stride, offset, 0) < 0:
+        raise RefusedError("it has a tensor larger than its memory")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the memory can't be written to, and isn't
+        return _Array(torch.from_numpy(storage).as_strided(size, stride, offset).numpy())
+
+
+def _from_buffer(content: Any, dtype: _DType, shape: tuple[int, ...], order: str) -> _Array:
+    return _Array(_view(content, dtype.dtype).reshape(shape, order="F" if order == "F" else "C"))
+
+
+def _known() -> dict[tuple[str, str], Any]:
+    """What a pickle finds under its names."""
+    names = {
+        ("ilpyt.runners.runner", "Experiences"): Class(_Record),
+        ("ilpyt.runners.experiences", "Experiences"): Class(_Record),
+        ("numpy", "ndarray"): "ndarray",  # an argument of _reconstruct
+        ("numpy", "dtype"): Function(_DType),
+        ("numpy.core.multiarray", "_reconstruct"): Function(lambda *_: _Array()),  # its data follow as state
+        ("numpy.core.numeric", "_frombuffer"): Function(_from_buffer),
+        ("torch._utils", "_rebuild_tensor_v2"): Function(_rebuild_tensor),
+        ("torch.storage", "_load_from_bytes"): Function(_read_storage),
+        ("collections", "OrderedDict"): Function(lambda *_: None),  # a tensor's hooks, of which there are none
+        ("_codecs", "encode"): Function(_Text()),  # how protocol 2 spells bytes
+        ("copy_reg", "_reconstructor"): Function(lambda *_: _Record()),  # how protocols 0 and 1 begin an object
+        ("__builtin__", "object"): "object",  # an argument of _reconstructor
+    }
+    other_names = {"numpy.core": "numpy._core", "copy_reg": "copyreg", "__builtin__": "builtins"}
+    for (module, name), value in list(names.items()):
+        for old, new in other_names.items():
+            names[module.replace(old, new), name] = value
+    return names

@@ -3,6 +3,9 @@
 from typing import Any
 
 import numpy as np
+import torch
+
+from ilpyt.utils.checkpoint import check_like
 
 
 def project(expert: np.ndarray, point: np.ndarray, policy: np.ndarray) -> np.ndarray:
@@ -83,17 +86,22 @@ class FeatureMatching:
         self.point = np.full_like(expert, np.nan)
 
     def state_dict(self) -> dict[str, Any]:
-        """The expert's feature expectations, the policies' and the mixture's, as lists of numbers."""
+        """The expert's feature expectations, the policies' and the mixture's."""
         return {
-            "expert": self.expert.tolist(),
-            "policies": [policy.tolist() for policy in self.policies],
-            "point": self.point.tolist(),
+            "expert": torch.from_numpy(self.expert),
+            "policies": [torch.from_numpy(policy) for policy in self.policies],
+            "point": torch.from_numpy(self.point) if self.policies else None,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` gave."""
-        self.expert, self.point = np.array(state["expert"]), np.array(state["point"])
-        self.policies = [np.array(policy) for policy in state["policies"]]
+        own = torch.from_numpy(self.expert)
+        check_like(state["policies"], [own], "the policies' feature expectations")
+        check_like([state["point"]] if state["policies"] else [], [own], "the mixture's feature expectations")
+        self.expert = state["expert"].numpy()
+        self.policies = [policy.numpy() for policy in state["policies"]]
+        if self.policies:
+            self.point = state["point"].numpy()
 
     def add(self, policy: np.ndarray) -> None:
         """Take in the feature expectations of a policy, [K]."""

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from ilpyt.utils.checkpoint import check_like
+
 
 class FlatAdam(torch.optim.Adam):
     """Adam (Kingma & Ba 2015) over parameters that share one tensor, as their gradients share another.
@@ -63,6 +65,17 @@ class FlatAdam(torch.optim.Adam):
             amsgrad=False,
             maximize=False,
         )
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from what `state_dict` gave.
+
+        Raises:
+            DataError: it is of an optimizer of other parameters.
+        """
+        moments = torch.zeros_like(self._flat)
+        own = {0: {"step": torch.zeros(()), "exp_avg": moments, "exp_avg_sq": moments}}
+        check_like(state_dict, {**self.state_dict(), "state": own if state_dict["state"] else {}}, "the optimizer")
+        super().load_state_dict(state_dict)
 
     def __getstate__(self) -> dict[str, Any]:
         """What copying takes along; PyTorch's optimizers leave out attributes that they don't know."""

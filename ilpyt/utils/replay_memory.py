@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ilpyt.utils.errors import DataError
+
 
 class Transitions(NamedTuple):
     """B transitions over n env steps, drawn from a replay memory.
@@ -58,6 +60,7 @@ class ReplayMemory:
 
         Raises:
             ValueError: the rollout has another number of environments than those before, or more than the capacity.
+            DataError: its fields have other shapes or types than those before.
         """
         steps, num_envs = batch.rewards.shape
         if not self._data:
@@ -65,6 +68,13 @@ class ReplayMemory:
         if num_envs != self._data["rewards"].shape[1]:
             held = self._data["rewards"].shape[1]
             raise ValueError(f"this replay memory holds transitions of {held} environments, got {num_envs}")
+        for name, ring in self._data.items():
+            latest = getattr(batch, name)
+            if latest.shape[2:] != ring.shape[2:] or latest.dtype != ring.dtype:
+                raise DataError(
+                    f"this replay memory holds {name} of {ring.dtype} {list(ring.shape[2:])}, got {latest.dtype} "
+                    f"{list(latest.shape[2:])}"
+                )
         kept = min(steps, self.rows)
         first = min(kept, self.rows - self.head)  # what fits before the ring's end
         for name, ring in self._data.items():
@@ -134,7 +144,10 @@ class ReplayMemory:
         """Take over what `state_dict` gave."""
         self._data, self.rows, self.size, self.head = {}, 0, 0, 0
         if state:
-            self.add(_Rollout(**state))
+            rollout = _Rollout(**state)
+            if any(tensor.shape[:2] != rollout.rewards.shape for tensor in rollout):
+                raise DataError(f"a replay memory's fields differ: {', '.join(str(list(t.shape)) for t in rollout)}")
+            self.add(rollout)
             self.cut()  # environments begin new episodes
 
     def _allocate(self, batch: Any, num_envs: int) -> None:

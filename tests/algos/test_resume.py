@@ -209,7 +209,7 @@ def test_what_cant_be_resumed_is_refused_by_name(demos, tmp_path):
     set_seed(0)
     env = ilpyt.envs.build_env("CartPole-v0", num_env=4)
     wider = PPO(env=env, agent=PPO.make_agent(env, net={"hidden_sizes": (17,)}), save_path=tmp_path, progress=False)
-    with pytest.raises(DataError, match="of another networks"):
+    with pytest.raises(DataError, match=r"of another network: actor\.layers\.0\.bias \[16\], not \[17\]"):
         wider.train(num_steps=800, resume=True)
     other = ilpyt.envs.build_env("MountainCar-v0", num_env=4)
     with pytest.raises(DataError, match="another environment: CartPole-v0, not MountainCar-v0"):
