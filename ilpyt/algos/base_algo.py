@@ -72,7 +72,7 @@ class BaseAlgorithm(abc.ABC):
             progress: show a progress bar and messages on stderr.
 
         Raises:
-            OSError: `save_path` can't be written to.
+            SaveError: `save_path` can't be written to.
             FileNotFoundError: no weights at `load_path`.
             DataError: those there are another network's, or the agent can't act in this environment.
         """
@@ -172,43 +172,51 @@ class BaseAlgorithm(abc.ABC):
         loop = Loop(bar, interrupts, self._good, self.checkpoint)
         self._parts = {"loop": loop, **(parts or {})}
         try:
-            seconds, former = self._resume() if resume else (0.0, {})
-            self._good.look()
-            if not (resume or self._has_trained):  # a second `train` goes on in the same run
-                self._move_aside(*RUN_FILES)
-            self._has_trained = True
-            self._config = self._describe(config)
-            if resume:
-                self._compare(former)
-            self._folder.write_config(self._config)
-            table = CSVSink(self.save_path / "progress.csv")
-            if resume:
-                table.rewind(self.steps_done)
-            events = TensorBoardSink(self.save_path, purge_step=self.steps_done + 1 if resume else None)
-            self.logger = Logger([table, events, bar], seconds)
-            self.agent.set_train()
-            try:
-                with _threads_for(self.agent), interrupts.deferred():
-                    yield loop
-                    self._good.look()
-                if interrupts.pending is not None:  # it came in the last iteration
-                    raise KeyboardInterrupt
-            except Exception as error:
-                broken = self._good.restore()
-                if broken and broken not in str(error):  # it's what came of it, such as an action of nan
-                    raise TrainingError(f"training can't go on: {broken}") from error
-                raise
-            finally:
-                self._good.restore()
-                self.save()
-                self.logger.close()
-                self.logger = None
+            with self._folder.locked(), self._logging(bar, resume, config):
+                self.agent.set_train()
+                try:
+                    with _threads_for(self.agent), interrupts.deferred():
+                        yield loop
+                        self._good.look()
+                    if interrupts.pending is not None:  # it came in the last iteration
+                        raise KeyboardInterrupt
+                except Exception as error:
+                    broken = self._good.restore()
+                    if broken and broken not in str(error):  # it's what came of it, such as an action of nan
+                        raise TrainingError(f"training can't go on: {broken}") from error
+                    raise
+                finally:
+                    self._good.restore()
+                    self.save()
         except KeyboardInterrupt:
             self.say(f"Interrupted; what was learnt is saved in {self.save_path}.")
             raise TrainingInterrupted(interrupts.pending or signal.SIGINT) from None
         finally:
             self._parts = {}
             bar.close()
+
+    @contextmanager
+    def _logging(self, bar: Progress, resume: bool, config: Mapping[str, Any]) -> Iterator[None]:
+        """Around a train loop: makes room for what it writes, or goes on from its checkpoint, and opens the sinks."""
+        seconds, former = self._resume() if resume else (0.0, {})
+        self._good.look()
+        if not (resume or self._has_trained):  # a second `train` goes on in the same run
+            self._move_aside(*RUN_FILES)
+        self._has_trained = True
+        self._config = self._describe(config)
+        if resume:
+            self._compare(former)
+        self._folder.write_config(self._config)
+        table = CSVSink(self.save_path / "progress.csv")
+        if resume:
+            table.rewind(self.steps_done)
+        events = TensorBoardSink(self.save_path, purge_step=self.steps_done + 1 if resume else None)
+        self.logger = Logger([table, events, bar], seconds)
+        try:
+            yield
+        finally:
+            logger, self.logger = self.logger, None
+            logger.close()
 
     def checkpoint(self) -> None:
         """Write all that resuming needs to `checkpoint.pt`; between two iterations of a train loop."""

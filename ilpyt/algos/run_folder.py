@@ -1,16 +1,21 @@
 """`RunFolder`: what an experiment leaves on the disk, beside the weights that its agent writes."""
 
 import json
+import logging
+import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ilpyt.utils.checkpoint import atomic_write, load_state, save_state
-from ilpyt.utils.errors import DataError
+from ilpyt.utils.errors import DataError, SaveError
 from ilpyt.utils.untrusted import RefusedError, check_small
+
+log = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint.pt"  # all that resuming needs
 RUN_FILES = ("*_[0-9]*.pth", CHECKPOINT, "progress.csv", "events.out.tfevents.*", "config.json", "test_results.npy")
@@ -23,7 +28,7 @@ class RunFolder:
         """Make the folder if it isn't there.
 
         Raises:
-            OSError: it can't be written to.
+            SaveError: it can't be written to.
         """
         self.path = path
         try:
@@ -31,7 +36,36 @@ class RunFolder:
             with tempfile.TemporaryFile(dir=path):
                 pass
         except OSError as error:
-            raise OSError(f"save_path {str(path)!r} can't be written to: {error.strerror or error}") from error
+            raise SaveError(f"save_path {str(path)!r} can't be written to: {error.strerror or error}") from error
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Inside, no other training can write here; what a killed one has left half-written is removed.
+
+        Raises:
+            SaveError: another training does.
+        """
+        if os.name != "posix":
+            yield
+            return
+        import fcntl
+
+        fd = os.open(self.path, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise SaveError(
+                    f"another training is writing to {self.path.absolute()}; give this one a save_path of its own"
+                ) from None
+            except OSError as error:  # some network file systems have no locks
+                log.warning("%s can't be locked (%s); see to it that one training writes there.", self.path, error)
+            for pattern in RUN_FILES:
+                for file in self.path.glob(f".{pattern}.*.tmp"):
+                    file.unlink()
+            yield
+        finally:
+            os.close(fd)
 
     def move_aside(self, *patterns: str) -> Path | None:
         """Make room where a former run left files; where they are now."""

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import torch
 
-from ilpyt.utils.errors import DataError
+from ilpyt.utils.errors import DataError, SaveError
 from ilpyt.utils.untrusted import Function, Reader, RefusedError, Stateful, open_archive, product, run_pickle
 
 
@@ -20,20 +20,43 @@ from ilpyt.utils.untrusted import Function, Reader, RefusedError, Stateful, open
 def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
     """A binary file that takes the place of `path` once all is written and on disk; until then `path` stays as it was.
 
-    If the writing fails, the half-written file is removed.
+    If the writing fails, the half-written file is removed; if the process is killed, it remains, as
+    `.<name>.<random>.tmp`.
+
+    Raises:
+        SaveError: there is no room, or no permission.
     """
     path = Path(path)
-    fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = None
     try:
+        fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         with os.fdopen(fd, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).chmod(0o666 & ~_umask())
         os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        temporary = None
+        _sync_folder(path.parent)
+    except Exception as error:
+        reason = error if isinstance(error, OSError) else error.__context__  # PyTorch's writer hides it
+        if not isinstance(reason, OSError) or isinstance(error, SaveError):
+            raise
+        raise SaveError(
+            f"{path.absolute()} can't be written: {reason.strerror or reason}; what was there before is as it was"
+        ) from error
+    finally:
+        if temporary is not None:
+            os.unlink(temporary)
+
+
+def _sync_folder(folder: Path) -> None:
+    """See to it that a file's new name is on the disk, too."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def save_state(path: str | Path, state: dict[str, Any]) -> None:

@@ -18,6 +18,10 @@ class DataError(IlpytError, ValueError):
     """Data (a demonstration file, weights, a batch) that is broken or doesn't fit."""
 
 
+class SaveError(IlpytError, OSError):
+    """A file couldn't be written: the disk is full, a folder read-only. What was there before is as it was."""
+
+
 class TrainingError(IlpytError, RuntimeError):
     """Training can't go on, for instance because a loss is no longer finite."""
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from ilpyt.utils.errors import SaveError
+
 Metrics = Mapping[str, float]
 
 
@@ -54,12 +56,12 @@ class CSVSink(Sink):
         self._write(rows)
 
     def _read(self) -> list[dict[str, Any]]:
-        """The rows that are there; takes over their columns."""
+        """The rows that are there; takes over their columns. One that a full disk has cut off is left out."""
         if not self._path.exists():
             return []
         with open(self._path, newline="") as file:
             reader = csv.DictReader(file)
-            rows = list(reader)
+            rows = [row for row in reader if None not in row.values() and None not in row]
             self._columns = list(reader.fieldnames or [])
         return rows
 
@@ -131,10 +133,17 @@ class Logger:
         return time.perf_counter() - self._start
 
     def write(self, step: int, metrics: Metrics) -> None:
-        """Record metrics at a step."""
+        """Record metrics at a step.
+
+        Raises:
+            SaveError: a sink can't write.
+        """
         metrics = {**metrics, "seconds": self.seconds}
         for sink in self.sinks:
-            sink.write(step, metrics)
+            try:
+                sink.write(step, metrics)
+            except OSError as error:
+                raise SaveError(f"{type(sink).__name__} can't write the log: {error.strerror or error}") from error
 
     def close(self) -> None:
         """Close all sinks."""
