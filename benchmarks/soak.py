@@ -9,8 +9,8 @@ and by `--report` from the file. The training is ended as a user would end it, b
 Memory is what training process and workers hold of their own (anonymous pages, and those shared among them). Throughput
 is env steps per second, and, since these machines are shared, per second of processor time of training and workers.
 
-The environment is CartPole, since LunarLander itself loses some 17 bytes a step (gymnasium 1.4.0, box2d 2.3.10), without
-ilpyt too.
+The environment is CartPole: LunarLander itself, stepped without ilpyt, loses some 17 bytes a step (gymnasium 1.4.0,
+box2d 2.3.10).
 """
 
 import argparse
