@@ -11,9 +11,19 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "ilpyt/__init__.py").read_t
 BOX2D = ["box2d>=2.3.10", "pygame>=2.1.3"]
 ATARI = ["ale-py>=0.10", "opencv-python-headless>=4.8"]  # gymnasium resizes images with OpenCV
 REPORT = ["matplotlib>=3.8"]
-TEST = [*BOX2D, *REPORT, "pytest>=7.4", "pytest-timeout>=2.1"]
+TEST = [*BOX2D, *REPORT, "pytest>=7.4", "pytest-timeout>=2.1", "hypothesis>=6.80"]
 DOCS = ["pdoc3>=0.11", "markdown<3.11"]  # Markdown 3.11 breaks the section headings that pdoc3 writes
-DEV = [*TEST, *DOCS, *ATARI, "ruff>=0.6", "mypy>=1.11", "import-linter>=2.0", "types-tqdm", "pre-commit>=3.5"]
+DEV = [
+    *TEST,
+    *DOCS,
+    *ATARI,
+    "pytest-xdist>=3.3",
+    "ruff>=0.6",
+    "mypy>=1.11",
+    "import-linter>=2.0",
+    "types-tqdm",
+    "pre-commit>=3.5",
+]
 
 setup(
     name="ilpyt",

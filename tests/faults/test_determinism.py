@@ -45,6 +45,7 @@ def weights_hash(name, env_id, vecenv_type, seed, save_path):
         *((name, "MountainCarContinuous-v0") for name in ("BC", "DQN", "PPO")),
     ],
 )
+@pytest.mark.timeout(400)
 def test_one_seed_gives_one_hash(name, env_id, tmp_path):
     """In this process, in worker processes, and in a process of its own, whatever hashes it gives to strings."""
     dummy = weights_hash(name, env_id, "dummy", 0, tmp_path / "dummy")

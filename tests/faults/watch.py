@@ -49,6 +49,9 @@ def status(name):
     raise KeyError(name)
 
 
+highest = {"megabytes": 0.0, "seconds": 0.0}  # of all that `bounded` has seen
+
+
 @contextmanager
 def bounded(megabytes, seconds=5.0):
     """Inside, memory grows by this at most, also in between, and time passes by this at most."""
@@ -56,5 +59,6 @@ def bounded(megabytes, seconds=5.0):
     before, start = status("VmRSS"), time.perf_counter()
     yield
     took, grew = time.perf_counter() - start, status("VmHWM") - before
+    highest.update(megabytes=max(highest["megabytes"], grew), seconds=max(highest["seconds"], took))
     assert grew <= megabytes, f"memory grew by {grew:.0f} MB"
     assert took <= seconds, f"it took {took:.1f} s"
