@@ -17,7 +17,7 @@ from ilpyt.agents.base_agent import BaseAgent
 from ilpyt.agents.imitation_agent import StateActions
 from ilpyt.agents.rl_agent import CHUNK, ActorCriticAgent, check_gives_value
 from ilpyt.nets.base_net import BaseNetwork
-from ilpyt.utils.checkpoint import check_like
+from ilpyt.utils.checkpoint import check_all_like
 from ilpyt.utils.errors import DataError
 from ilpyt.utils.flat_adam import FlatAdam
 
@@ -283,12 +283,15 @@ class GCLAgent(BaseAgent):
         """Take over what `state_dict` gave."""
         super().load_state_dict(state)
         if state["demos"] is not None:
-            for policy in state["proposals"]:
-                check_like(policy, self.actor.actor.state_dict(), "a policy of the past")
-            if len(state["proposals"]) != len(state["samples"]) + 1:
-                raise DataError(f"there are {len(state['proposals'])} policies of {len(state['samples'])} samples")
+            count = len(state["proposals"])
+            if count != len(state["samples"]) + 1 or count > self.num_proposals + 1:
+                raise DataError(
+                    f"{count} policies and {len(state['samples'])} samples, for {self.num_proposals} proposals"
+                )
+            check_all_like(state["proposals"], self.actor.actor.state_dict(), "the policies of the past")
+            demos = state["demos"] if self.demos is None else vars(self.demos)
             for part in (state["demos"], *state["samples"]):
-                _check_trajectories(Trajectories(**part), state["demos"], len(state["proposals"]))
+                _check_trajectories(Trajectories(**part), demos, count)
         self.demos = None if state["demos"] is None else Trajectories(**state["demos"])
         self._samples = [Trajectories(**part) for part in state["samples"]]
         self._proposals = [copy.deepcopy(self.actor.actor) for _ in state["proposals"]]

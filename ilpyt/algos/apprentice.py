@@ -184,15 +184,26 @@ class AppL(BaseAlgorithm):
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that going on from here needs."""
-        return {**super().state_dict(), "policies": self._policies, "initial": self._initial}
+        stacked = {
+            name: {key: torch.stack([policy[name][key] for policy in self._policies]) for key in weights}
+            for name, weights in (self._policies[0] if self._policies else {}).items()
+        }
+        return {**super().state_dict(), "policies": stacked, "initial": self._initial}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` gave."""
         super().load_state_dict(state)
-        check_like(state["policies"], [self.agent.get_weights()], "a policy")
         if state["initial"] is not None:
-            check_like(state["initial"], self._initial, "the first policy")
-        self._policies, self._initial = state["policies"], state["initial"]
+            check_like(state["initial"], self._initial, "the first policy", free=["optimizers", "replay_memory"])
+        count = len(self.matching.policies)
+        own = {n: {k: v.expand(count, *v.shape) for k, v in w.items()} for n, w in self.agent.get_weights().items()}
+        if count:
+            check_like(state["policies"], own, "the policies")
+        self._policies = [
+            {n: {k: v[number] for k, v in weights.items()} for n, weights in state["policies"].items()}
+            for number in range(count)
+        ]
+        self._initial = state["initial"]
 
     def _reward(self, phi: Features) -> Callable[[Any], Tensor]:
         """Rewards [B] of B transitions, w . phi(s, a)."""

@@ -1,10 +1,11 @@
 """What every algorithm is: an experiment with an environment, an agent, a runner and a folder."""
 
 import abc
+import copy
 import logging
 import signal
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,7 +20,7 @@ from ilpyt.envs.vec_env import VecEnv
 from ilpyt.runners.experiences import Experiences
 from ilpyt.runners.runner import Runner, evaluate
 from ilpyt.utils.checkpoint import atomic_write, check_like
-from ilpyt.utils.errors import DataError, TrainingError, TrainingInterrupted
+from ilpyt.utils.errors import DataError, SaveError, TrainingError, TrainingInterrupted
 from ilpyt.utils.interrupts import Interrupts
 from ilpyt.utils.logger import CSVSink, Logger, Progress, TensorBoardSink, say
 from ilpyt.utils.seed_utils import TEST_SEED, get_random_state, set_random_state
@@ -27,6 +28,11 @@ from ilpyt.utils.versions import package_versions
 
 log = logging.getLogger(__name__)
 
+# Parts of a state whose size depends on how far training is, or on PyTorch's version.
+CHECKED_BY_LOADERS = (
+    "optimizers", "schedule", "random", "replay_memory", "demos", "samples", "proposals", "aggregate", "weights",
+    "recent", "metrics", "due", "policies", "initial", "matching", "features",
+)  # fmt: skip
 SMALL = 500_000  # parameters; below, PyTorch's threads cost more than they bring
 
 
@@ -214,8 +220,15 @@ class BaseAlgorithm(abc.ABC):
         self.logger = Logger([table, events, bar], seconds)
         try:
             yield
-        finally:
-            logger, self.logger = self.logger, None
+        except BaseException:
+            with suppress(SaveError):  # the first failure is the one to report
+                self._stop_logging()
+            raise
+        self._stop_logging()
+
+    def _stop_logging(self) -> None:
+        logger, self.logger = self.logger, None
+        if logger is not None:
             logger.close()
 
     def checkpoint(self) -> None:
@@ -236,14 +249,12 @@ class BaseAlgorithm(abc.ABC):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave; environments begin new episodes, with seeds of their own."""
+        """Take over what `state_dict` gave."""
         self.agent.load_state_dict(state["agent"])
         self.runner.load_state_dict(state["runner"])
         for name, part in self._parts.items():
             part.load_state_dict(state["parts"][name])
         set_random_state(state["random"])
-        if self.runner.env_steps:
-            self.runner.reset(int(np.random.randint(2**31)))
 
     def _identity(self) -> dict[str, Any]:
         """What a checkpoint has to be of."""
@@ -259,18 +270,20 @@ class BaseAlgorithm(abc.ABC):
 
     def _resume(self) -> tuple[float, dict[str, Any]]:
         """Go on from the checkpoint; the seconds that were spent before it, and what was asked for then."""
-        checkpoint = self._folder.read_checkpoint(self._identity(), self.agent.device)
-        own = self.agent.get_weights()
+        checkpoint = self._folder.read_checkpoint(self._identity())
+        own = copy.deepcopy(self.state_dict())
         try:
-            seconds, config = float(checkpoint["seconds"]), dict(checkpoint["config"])
-            check_like(checkpoint["state"], self.state_dict())
+            check_like(checkpoint["state"], self.state_dict(), free=CHECKED_BY_LOADERS)
             self.load_state_dict(checkpoint["state"])
+            seconds = float(checkpoint["seconds"])
         except Exception as error:
-            self.agent.set_weights(own)
+            self.load_state_dict(own)
             why = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
-            raise DataError(f"{self._folder.path / CHECKPOINT} can't be gone on from: {why}") from error
+            raise DataError(f"{self._folder.path / CHECKPOINT} can't be gone on from: {why[:500]}") from error
+        if self.runner.env_steps:
+            self.runner.reset(int(np.random.randint(2**31)))
         self.say(f"Going on from {self.save_path}/{CHECKPOINT}, step {self.steps_done:,}.")
-        return seconds, config
+        return seconds, checkpoint["config"]
 
     def _compare(self, former: Mapping[str, Any]) -> None:
         """Say what is asked for otherwise than before the resumption."""

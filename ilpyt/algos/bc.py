@@ -14,6 +14,7 @@ from ilpyt.envs.vec_env import VecEnv
 from ilpyt.nets.base_net import LOG_STD_BOUNDS, BaseNetwork
 from ilpyt.nets.choose import choose_net
 from ilpyt.runners.experiences import Experiences
+from ilpyt.utils.checkpoint import check_like
 
 
 class BC(BaseAlgorithm):
@@ -200,6 +201,10 @@ class _EarlyStopping:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` gave."""
+        own = self._schedule.state_dict()
+        # PyTorch's versions have other entries.
+        schedule = {name: state["schedule"].get(name, value) for name, value in own.items()}
+        check_like(schedule, own, "the schedule", free=["_last_lr"])
         self._best.load_state_dict(state["best"])
-        self._schedule.load_state_dict(state["schedule"])
+        self._schedule.load_state_dict(schedule)
         self._initial_lrs, self.is_over = state["initial_lrs"], state["is_over"]

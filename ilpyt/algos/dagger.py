@@ -38,7 +38,7 @@ class DAgger(BaseAlgorithm):
             raise ValueError(f"max_mem must be at least 1, got {max_mem}")
         super().initialize(*args, **kwargs)
         self.max_mem = max_mem
-        self.aggregate = Aggregate(1)
+        self.aggregate = Aggregate(1, self.agent.device)
 
     def train(
         self,
@@ -92,7 +92,9 @@ class DAgger(BaseAlgorithm):
         mixture = MixtureAgent(expert, self.agent, fit=self._fit)
         mixture.device = self.agent.device
         most = num_episodes * T_steps * self.env.num_envs + (0 if demos is None else len(demos))
-        self.aggregate = Aggregate(min(self.max_mem, len(self.aggregate) + most), self.aggregate)
+        self.aggregate = Aggregate(
+            min(self.max_mem, len(self.aggregate) + most), self.agent.device, former=self.aggregate
+        )
         if demos is not None and not resume:
             self.agent.observe(demos.states)
             self.aggregate.add(demos.states, demos.actions)
@@ -165,9 +167,10 @@ class DAgger(BaseAlgorithm):
 class Aggregate:
     """The states so far, and the expert's actions in them, in tensors that are allocated once."""
 
-    def __init__(self, capacity: int, former: "Aggregate | None" = None) -> None:
-        """Hold what `former` held; the first `add` allocates memory for `capacity` states."""
+    def __init__(self, capacity: int, device: torch.device | str = "cpu", former: "Aggregate | None" = None) -> None:
+        """Hold what `former` held; the first `add` allocates memory for `capacity` states on the device."""
         self.capacity = capacity
+        self.device = device
         self.added = 0
         self._states = self._actions = torch.empty(0)
         if former is not None and len(former):
@@ -201,14 +204,14 @@ class Aggregate:
     def add(self, states: Tensor, actions: Tensor) -> None:
         """Append; over the capacity, the oldest are overwritten."""
         if not self.added:
-            self._states = states.new_empty((self.capacity, *states.shape[1:]))
-            self._actions = actions.new_empty((self.capacity, *actions.shape[1:]))
+            self._states = states.new_empty((self.capacity, *states.shape[1:]), device=self.device)
+            self._actions = actions.new_empty((self.capacity, *actions.shape[1:]), device=self.device)
         for held, given in ((self._states, states), (self._actions, actions)):
             if held.dtype != given.dtype or held.shape[1:] != given.shape[1:] or len(given) != len(states):
                 its, own = f"{given.dtype} {list(given.shape[1:])}", f"{held.dtype} {list(held.shape[1:])}"
                 raise DataError(f"the aggregate holds {own}, got {its}")
         states, actions = states[-self.capacity :], actions[-self.capacity :]
-        rows = (self.added + torch.arange(len(states), device=states.device)) % self.capacity
-        self._states[rows] = states
-        self._actions[rows] = actions
+        rows = (self.added + torch.arange(len(states), device=self.device)) % self.capacity
+        self._states[rows] = states.to(self.device)
+        self._actions[rows] = actions.to(self.device)
         self.added += len(states)

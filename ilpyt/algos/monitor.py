@@ -12,7 +12,7 @@ import torch
 from ilpyt.agents.base_agent import BaseAgent
 from ilpyt.runners.batch import Batch
 from ilpyt.runners.runner import evaluate
-from ilpyt.utils.checkpoint import check_like
+from ilpyt.utils.checkpoint import check_all_like, check_like
 from ilpyt.utils.seed_utils import VALIDATION_SEED
 
 if TYPE_CHECKING:
@@ -191,13 +191,13 @@ class Monitor:
             "evaluated_at": self._evaluated_at,
             "recent": list(self._recent),
             "metrics": {name: torch.tensor(values, dtype=torch.float64) for name, values in self._metrics.items()},
-            "due": self._due,
+            "due": {name: float(step) for name, step in self._due.items()},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave; what ends training is what was asked for this time."""
-        check_like(state["recent"], [{"env": 0, "return": 0.0, "length": 0}], "the latest episodes")
-        check_like(list(state["metrics"].items()), [("", torch.empty(0))], "the metrics")
+        check_all_like(state["recent"], {"env": 0, "return": 0.0, "length": 0}, "the latest episodes")
+        check_like(state["due"], dict.fromkeys(self._due, 0.0), "what is due")
         self._began = state["began"]
         self.best.load_state_dict(state["best"])
         self.has_reached = self.until is not None and state["reached"] == self.until

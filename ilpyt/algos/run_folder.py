@@ -9,16 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ilpyt.utils.checkpoint import atomic_write, load_state, save_state
 from ilpyt.utils.errors import DataError, SaveError
 from ilpyt.utils.untrusted import RefusedError, check_small
 
 log = logging.getLogger(__name__)
 
+TEST_RESULTS = "test_results.npy"
 CHECKPOINT = "checkpoint.pt"  # all that resuming needs
-RUN_FILES = ("*_[0-9]*.pth", CHECKPOINT, "progress.csv", "events.out.tfevents.*", "config.json", "test_results.npy")
+RUN_FILES = ("*_[0-9]*.pth", CHECKPOINT, "progress.csv", "events.out.tfevents.*", "config.json", TEST_RESULTS)
 
 
 class RunFolder:
@@ -60,7 +59,7 @@ class RunFolder:
                 ) from None
             except OSError as error:  # some network file systems have no locks
                 log.warning("%s can't be locked (%s); see to it that one training writes there.", self.path, error)
-            for pattern in RUN_FILES:
+            for pattern in set(RUN_FILES) - {TEST_RESULTS}:  # which can be written at any time
                 for file in self.path.glob(f".{pattern}.*.tmp"):
                     file.unlink()
             yield
@@ -95,8 +94,8 @@ class RunFolder:
         """
         save_state(self.path / CHECKPOINT, {"identity": identity, **content})
 
-    def read_checkpoint(self, identity: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
-        """What `write_checkpoint` wrote.
+    def read_checkpoint(self, identity: Mapping[str, Any]) -> dict[str, Any]:
+        """What `write_checkpoint` wrote, on the CPU.
 
         Raises:
             FileNotFoundError: there is none.
@@ -105,7 +104,7 @@ class RunFolder:
         path = self.path / CHECKPOINT
         if not path.is_file():
             raise FileNotFoundError(f"there is nothing to resume: {path.absolute()} isn't there; leave out `resume`")
-        checkpoint = load_state(path, device)
+        checkpoint = load_state(path)
         its, config = checkpoint.get("identity"), checkpoint.get("config")
         try:
             check_small([its, config])

@@ -121,8 +121,11 @@ class EnvSlice:
         observation = np.asarray(observation)
         if observation.shape != self._shape:
             raise ValueError(f"its observation has shape {list(observation.shape)}; its space says {list(self._shape)}")
-        if not np.can_cast(observation.dtype, self._arrays.states.dtype, "same_kind"):
-            raise TypeError(f"its observation is {observation.dtype}; {self._arrays.states.dtype} was expected")
+        expected = self._arrays.states.dtype
+        if expected == np.uint8 and observation.dtype.kind in "iu" and not (observation >> 8).any():
+            return observation.astype(np.uint8)
+        if not np.can_cast(observation.dtype, expected, "same_kind"):
+            raise TypeError(f"its observation is {observation.dtype}; {expected} was expected")
         self._dtype = observation.dtype
         return observation
 

@@ -86,12 +86,13 @@ class SubProcVecEnv(VecEnv):
             seed: see `VecEnv`.
             num_workers: number of processes; None: one a core, at most one an environment.
             timeout: seconds that making the environments, a step, a reset or a render may take before it is an error;
-                None: any time.
+                None: any time. (Worker processes have a minute to start, or the timeout, before that.)
         """
         super().__init__(env_fns, seed)
         if os.name != "posix":
             raise EnvError("SubProcVecEnv needs Linux or macOS; use DummyVecEnv (vecenv_type='dummy') here")
         cores = _cores()
+        self._num_workers = num_workers
         num_workers = min(self.num_envs, len(cores) if num_workers is None else num_workers)
         if num_workers < 1:
             raise ValueError(f"num_workers must be at least 1, got {num_workers}")
@@ -113,7 +114,7 @@ class SubProcVecEnv(VecEnv):
             for i in range(num_workers):
                 place = find_place(i, num_workers, cores)
                 self._workers.append(_WorkerProcess(i, shared_fds, counters, place, timeout))
-            self._collect("start", START_WITHIN)
+            self._collect("start", max(START_WITHIN, timeout or 0.0))
             parts = [(cloudpickle.dumps(self.env_fns[i:j]), i, self.num_envs) for i, j in self._slices]
             introductions = self._ask("start", parts)
             self.description, self.render_mode = introductions[0][1:]
@@ -130,6 +131,10 @@ class SubProcVecEnv(VecEnv):
             os.close(memory_fd)
             os.close(counters_fd)
             os.close(lifeline_read)
+
+    def like(self, env_fns: Sequence[Callable[[], Any]]) -> "SubProcVecEnv":
+        """Other environments, stepped in the same way."""
+        return SubProcVecEnv(env_fns, num_workers=self._num_workers, timeout=self._timeout)
 
     def _reset(self, seeds: list[list[int]]) -> None:
         self._ask("reset", [("reset", (seeds[start:stop],)) for start, stop in self._slices])
@@ -148,16 +153,18 @@ class SubProcVecEnv(VecEnv):
     def _close(self) -> None:
         failures = []
         deadline = time.monotonic() + CLOSE_WITHIN
-        for worker in self._workers:
-            worker.send(("close", ()))
-        for i, worker in enumerate(self._workers):
-            try:
-                succeeded, value = worker.receive(deadline)
-            except _WorkerLostError as lost:
-                failures.append(f"{self._who(i, 'close')} {lost} in close")
-            else:
-                failures += [] if succeeded else [value[0]]
-        self._end()
+        try:
+            for worker in self._workers:
+                worker.send(("close", ()))
+            for i, worker in enumerate(self._workers):
+                try:
+                    succeeded, value = worker.receive(deadline)
+                except _WorkerLostError as lost:
+                    failures.append(f"{self._who(i, 'close')} {lost} in close")
+                else:
+                    failures += [] if succeeded else [value[0]]
+        finally:
+            self._end()
         if failures:
             raise EnvError(failures[0])
 

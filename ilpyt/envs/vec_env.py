@@ -2,6 +2,7 @@
 
 import abc
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -213,6 +214,10 @@ class VecEnv(abc.ABC):
             self._closed = True
             self._close()
 
+    def like(self, env_fns: Sequence[Callable[[], Any]]) -> "VecEnv":
+        """Other environments, stepped in the same way."""
+        return type(self)(env_fns)
+
     def __enter__(self) -> "VecEnv":
         return self
 
@@ -301,7 +306,8 @@ class VecEnv(abc.ABC):
             return
         bad = np.argwhere(~np.isfinite(array))[0]
         where = "".join(f"[{i}]" for i in bad[1:])
-        self.close()
+        with suppress(EnvError):  # this failure is the one to report
+            self.close()
         raise EnvError(
             f"environment {bad[0]} ({self.description['env_id']}) returned {array[tuple(bad)]} in its {what}{where} "
             f"after {self._steps} steps; the environments are closed"

@@ -272,7 +272,7 @@ class Experiences:
 
     def __getstate__(self) -> dict[str, Any]:
         """Plain arrays, discrete actions as small as they fit: what files hold."""
-        arrays = {name: getattr(self, name).cpu().numpy() for name in FIELDS}
+        arrays = {name: np.ascontiguousarray(getattr(self, name).cpu().numpy()) for name in FIELDS}
         if not self.actions.is_floating_point() and len(self) and self.actions.min() >= 0 and self.actions.max() < 256:
             arrays["actions"] = arrays["actions"].astype(np.uint8)
         return {**arrays, "metadata": self.metadata}

@@ -228,7 +228,7 @@ def _evaluation_runner(
     n = min(num_episodes, EVALUATION_ENVS)
     env_fns = [env.env_fns[i % env.num_envs] for i in range(n)]
     seeds = [[seed + k for k in range(i, num_episodes, n)] for i in range(n)]
-    with preserved_random_state(), agent.test_mode(), type(env)(env_fns) as own:
+    with preserved_random_state(), agent.test_mode(), env.like(env_fns) as own:
         yield Runner(own, agent, use_gpu), seeds
 
 

@@ -4,12 +4,13 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 import torch
 
 from ilpyt.utils.errors import DataError, SaveError
@@ -37,36 +38,70 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
         Path(temporary).chmod(0o666 & ~_umask())
         os.replace(temporary, path)
         temporary = None
-        _sync_folder(path.parent)
     except Exception as error:
-        reason = error if isinstance(error, OSError) else error.__context__  # PyTorch's writer hides it
-        if not isinstance(reason, OSError) or isinstance(error, SaveError):
+        hidden = error.__context__ if "inline_container" in str(error) else None  # PyTorch's writer hides the reason
+        reason = hidden or error
+        if not isinstance(reason, OSError) or isinstance(reason, SaveError):
             raise
         raise SaveError(
             f"{path.absolute()} can't be written: {reason.strerror or reason}; what was there before is as it was"
         ) from error
     finally:
         if temporary is not None:
-            os.unlink(temporary)
+            with suppress(OSError):
+                os.unlink(temporary)
+    _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:
-    """See to it that a file's new name is on the disk, too."""
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    """See to it that a file's new name is on the disk, too, where the system can do that."""
+    with suppress(OSError):
+        fd = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
 
 def save_state(path: str | Path, state: dict[str, Any]) -> None:
-    """Write a (nested) dict of tensors and plain values."""
+    """Write a (nested) dict of tensors and plain values.
+
+    Raises:
+        TypeError: there is something else in it, which `load_state` would refuse.
+        SaveError: see `atomic_write`.
+    """
+    plain = _plain(state, "state")
     with atomic_write(path) as file:
-        torch.save(state, file)
+        torch.save(plain, file)
+
+
+def _plain(value: Any, name: str) -> Any:
+    """The same, of types that `load_state` reads; NumPy's numbers become Python's."""
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if isinstance(value, np.generic):
+        return _plain(value.item(), name)
+    if isinstance(value, torch.Tensor):
+        value = value.detach()
+        return value if value.numel() * value.element_size() <= value.untyped_storage().nbytes() else value.contiguous()
+    if isinstance(value, dict):
+        if not all(type(key) in (str, int) for key in value):
+            raise TypeError(f"{name} has keys that are neither text nor whole numbers; a checkpoint can't hold them")
+        return {key: _plain(part, f"{name}.{key}") for key, part in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_plain(part, f"{name}.{k}") for k, part in enumerate(value))
+    raise TypeError(f"{name} is a {type(value).__name__}; a checkpoint holds tensors, numbers, text, lists and dicts")
 
 
 def load_state(path: str | Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     """Read what `save_state` wrote; a file that holds anything but tensors and plain values is refused.
+
+    PyTorch's own reader has no part in it: it trusts sizes, doesn't check sums, and may see another archive in the same
+    bytes.
+
+    Args:
+        path: the file.
+        device: where tensors are to be.
 
     Raises:
         FileNotFoundError: there is none.
@@ -77,9 +112,7 @@ def load_state(path: str | Path, device: torch.device | str = "cpu") -> dict[str
         raise FileNotFoundError(f"there is no file {path.absolute()}")
     try:
         with path.open("rb") as file:
-            _inspect(Reader(file))
-            file.seek(0)
-            state = torch.load(file, map_location=device, weights_only=True)
+            state = _read(Reader(file), torch.device(device))
     except RefusedError as error:
         raise DataError(f"{path} is refused as a file of weights: {error}; nothing of it was run") from None
     except Exception as error:
@@ -88,41 +121,41 @@ def load_state(path: str | Path, device: torch.device | str = "cpu") -> dict[str
     return state
 
 
-def _inspect(reader: Reader) -> None:
-    """Look at a file of `torch.save` before PyTorch does, which trusts sizes and doesn't check sums.
-
-    Raises:
-        RefusedError, Exception: PyTorch shouldn't read it.
-    """
+def _read(reader: Reader, device: torch.device) -> dict[str, Any]:
+    """What an archive of `torch.save` holds: `data.pkl`, and the memory of each tensor in a member of its own."""
     archive = open_archive(reader, compressed=False)
-    damaged = archive.testzip()
-    if damaged is not None:
-        raise RefusedError(f"its member {damaged} is damaged")
-    sizes = {member.filename: member.file_size for member in archive.infolist()}
-    programs = [name for name in sizes if name.endswith("/data.pkl")]
-    if len(programs) != 1 or len({name.partition("/")[0] for name in sizes}) > 1:
+    members = {member.filename: member for member in archive.infolist()}
+    programs = [name for name in members if name.endswith("/data.pkl")]
+    if len(programs) != 1:
         raise RefusedError("it isn't laid out as PyTorch does")
     folder = programs[0].removesuffix("data.pkl")
+    storages: dict[str, torch.Tensor] = {}
 
-    def storage(described: Any) -> _Storage:
-        kind, element_size, key, _, count = described
-        if kind != "storage" or type(element_size) is not int or type(count) is not int or type(key) is not str:
+    def storage(described: Any) -> torch.Tensor:
+        kind, dtype, key, _, count = described
+        if kind != "storage" or not isinstance(dtype, torch.dtype) or type(count) is not int or type(key) is not str:
             raise RefusedError("it has a tensor whose memory is none")
-        if sizes.get(f"{folder}data/{key}") != count * element_size:
-            raise RefusedError(f"it has a tensor said to hold {count} numbers, which isn't its length")
-        return _Storage(count)
+        if key not in storages:
+            member = members.get(f"{folder}data/{key}")
+            if member is None or member.file_size != count * dtype.itemsize:
+                raise RefusedError(f"it has a tensor said to hold {count} numbers, which isn't its length")
+            storages[key] = _numbers(archive.read(member), dtype).to(device)
+        if storages[key].dtype != dtype:
+            raise RefusedError("it has a memory of two types")
+        return storages[key]
 
     with archive.open(programs[0]) as file:
         state = run_pickle(file, _KNOWN, persistent=storage)
     if not isinstance(state, dict):
         raise RefusedError(f"it holds a {type(state).__name__}, not a dict of weights")
+    return state
 
 
-@dataclass(frozen=True)
-class _Storage:
-    """The memory of tensors, `count` numbers."""
-
-    count: int
+def _numbers(content: bytes, dtype: torch.dtype) -> torch.Tensor:
+    """The numbers [K] that some bytes are."""
+    if dtype == torch.bool:
+        return _numbers(content, torch.uint8) != 0
+    return torch.frombuffer(bytearray(content), dtype=dtype) if content else torch.empty(0, dtype=dtype)
 
 
 class _Dict(dict, Stateful):
@@ -133,58 +166,74 @@ class _Dict(dict, Stateful):
             raise RefusedError("it has a dict of weights whose state is none")
 
 
-def _check_tensor(storage: _Storage, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> None:
-    """Whether a tensor lies in its memory, and has no more numbers than that."""
-    last = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True))
-    numbers = product(size)
-    if min(offset, *size, *stride, 0) < 0 or numbers > storage.count or (numbers and last >= storage.count):
+def rebuild_tensor(storage: Any, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> torch.Tensor:
+    """A tensor in a memory [K], which it may not leave, nor hold more numbers than.
+
+    Raises:
+        RefusedError: it would.
+    """
+    if not isinstance(storage, torch.Tensor) or min(offset, *size, *stride, 0) < 0 or product(size) > storage.numel():
         raise RefusedError("it has a tensor larger than its memory")
+    return storage.as_strided(size, stride, offset)
 
 
-_ELEMENTS = {
-    "Double": 8, "Float": 4, "Half": 2, "BFloat16": 2, "Long": 8, "Int": 4, "Short": 2, "Char": 1, "Byte": 1, "Bool": 1,
+DTYPES = {
+    "DoubleStorage": torch.float64, "FloatStorage": torch.float32, "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16, "LongStorage": torch.int64, "IntStorage": torch.int32,
+    "ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8, "BoolStorage": torch.bool,
 }  # fmt: skip
 _KNOWN: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): Function(lambda: _Dict()),
-    ("torch._utils", "_rebuild_tensor_v2"): Function(_check_tensor),
-    **{("torch", f"{name}Storage"): size for name, size in _ELEMENTS.items()},
+    ("torch._utils", "_rebuild_tensor_v2"): Function(rebuild_tensor),
+    **{("torch", name): dtype for name, dtype in DTYPES.items()},
 }
 
 
-def check_like(state: Any, own: Any, name: str = "its state") -> None:
+def check_like(state: Any, own: Any, name: str = "its state", free: Collection[str] = ()) -> None:
     """Refuse a state that isn't built as one's own is: other keys, types, shapes; nan where there is none.
 
-    What is None or empty in one's own may be anything: whoever loads it checks it.
+    Args:
+        state: to look at.
+        own: one that fits; parts that are None in it may be anything.
+        name: what errors call it.
+        free: keys, at any depth, of parts that whoever loads them checks.
 
     Raises:
         DataError: it names the part.
     """
-    if own is None or (isinstance(own, dict | list | tuple) and not own):
+    if own is None:
         return
-    expected: Any = (int, float) if type(own) is float else type(own)
+    expected: Any = {float: (int, float), OrderedDict: dict}.get(type(own), type(own))
     if not isinstance(state, expected) or isinstance(state, bool) != isinstance(own, bool):
         raise DataError(f"{name} is a {type(state).__name__}, not a {type(own).__name__}")
     if isinstance(own, torch.Tensor):
         _check_tensor_like(state, own, name)
     elif isinstance(own, dict):
         if state.keys() != own.keys():
-            raise DataError(f"{name} has other parts: {', '.join(sorted(map(str, state.keys() ^ own.keys())))}")
+            raise DataError(f"{name} has other parts: {', '.join(sorted(map(str, state.keys() ^ own.keys())))[:500]}")
         for key, value in own.items():
-            check_like(state[key], value, f"{name}.{key}")
+            if key not in free:
+                check_like(state[key], value, f"{name}.{key}", free)
     elif isinstance(own, list | tuple):
-        if isinstance(own, tuple) and len(state) != len(own):
+        if len(state) != len(own):
             raise DataError(f"{name} has {len(state)} parts, not {len(own)}")
-        for k, part in enumerate(state):
-            check_like(part, own[min(k, len(own) - 1)], f"{name}.{k}")
+        for k, (its, value) in enumerate(zip(state, own, strict=True)):
+            check_like(its, value, f"{name}.{k}", free)
     elif isinstance(own, int) and not (0 <= state < 2**63 or own < 0):
-        raise DataError(f"{name} is {state}")
+        raise DataError(f"{name} is out of range")
     elif isinstance(own, float) and math.isnan(state) and not math.isnan(own):
         raise DataError(f"{name} is nan")
 
 
+def check_all_like(states: Any, own: Any, name: str) -> None:
+    """Refuse a list of states of which one isn't built as one's own is; see `check_like`."""
+    if not isinstance(states, list):
+        raise DataError(f"{name} are a {type(states).__name__}, not a list")
+    for k, state in enumerate(states):
+        check_like(state, own, f"{name}, no. {k}")
+
+
 def _check_tensor_like(tensor: torch.Tensor, own: torch.Tensor, name: str) -> None:
-    if not own.numel():
-        return
     if tensor.dtype != own.dtype or tensor.shape != own.shape:
         raise DataError(f"{name} is {tensor.dtype} {list(tensor.shape)}, not {own.dtype} {list(own.shape)}")
     if tensor.is_floating_point() and not torch.isfinite(tensor).all():

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ilpyt.utils.checkpoint import atomic_write
+from ilpyt.utils.checkpoint import DTYPES, atomic_write, rebuild_tensor
 from ilpyt.utils.errors import DataError
 from ilpyt.utils.untrusted import (
     Class,
@@ -87,6 +87,10 @@ def write_demos(path: str | Path, experiences: Any) -> None:
         record["metadata"] = np.array(json.dumps(record["metadata"]))
         with atomic_write(path) as file:
             np.savez_compressed(file, **record)
+            if _is_inflated(sum(array.nbytes for array in record.values()), file.tell()):
+                file.seek(0)  # `read_demos` would take it for a bomb
+                file.truncate()
+                np.savez(file, **record)
     else:
         raise ValueError(f"demonstrations are written as .pkl or .npz, not as {path.name!r}")
 
@@ -103,13 +107,18 @@ def _plain(metadata: Any, source: str) -> dict[str, Any]:
     raise DataError(f"the metadata of {source} must be a dict of plain values (strings, numbers, lists): {why}")
 
 
+def _is_inflated(size: int, file_size: int) -> bool:
+    """Whether a file holds suspiciously more than its length, both in bytes."""
+    return size > max(SMALL, INFLATION * file_size)
+
+
 def _read_npz(reader: Reader) -> dict[str, Any]:
     archive = open_archive(reader, compressed=True)
     members = {
         name: archive.getinfo(f"{name}.npy") for name in (*FIELDS, "metadata") if f"{name}.npy" in archive.NameToInfo
     }
     size = sum(member.file_size for member in members.values())
-    if size > max(SMALL, INFLATION * reader.size):
+    if _is_inflated(size, reader.size):
         raise RefusedError(
             f"it would grow to {size:,} bytes, {size // reader.size} times its own length; if that's right, write it "
             "uncompressed, with numpy.savez"
@@ -148,7 +157,9 @@ def _as_array(value: Any, what: str) -> np.ndarray:
         raise DataError(f"{what} is a {type(array).__name__}, not an array")
     if array.dtype.kind not in "biuf":
         raise DataError(f"{what} holds {array.dtype}, not numbers")
-    return array
+    if array.dtype == np.bool_:
+        return array.view(np.uint8) != 0
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 # What a pickle of demonstrations can lay hands on. Arrays are views of the bytes that the file holds: however often it
@@ -203,47 +214,40 @@ class _Text:
         return self._encoded[id(text)][1]
 
 
-_STORAGES = {
-    "FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "LongStorage": "<i8", "IntStorage": "<i4",
-    "ShortStorage": "<i2", "CharStorage": "|i1", "ByteStorage": "|u1", "BoolStorage": "|b1",
-}  # fmt: skip
-
-
 def _view(content: Any, dtype: np.dtype) -> np.ndarray:
     if not isinstance(content, bytes | bytearray):
         raise RefusedError(f"it has a {type(content).__name__} for the content of an array")
     return np.frombuffer(content, dtype)
 
 
-def _read_storage(content: bytes) -> np.ndarray:
-    """The memory of a tensor, as PyTorch wrote it before it wrote archives: four pickles, a list of one, and a dump."""
+def _read_storage(content: bytes) -> torch.Tensor:
+    """The memory [K] of a tensor, as PyTorch wrote it before it wrote archives: four pickles, a list of one, a dump."""
     if not isinstance(content, bytes):
         raise RefusedError(f"it has a {type(content).__name__} for a tensor's memory")
     file = BytesIO(content)
     for _ in range(3):  # a number by which it is known, the format's version, the machine's byte order
         run_pickle(file, {})
-    types = {("torch", name): name for name in _STORAGES}
-    kind, storage, key, _, count, *_ = run_pickle(file, types, persistent=lambda described: described)
+    types = {("torch", name): dtype for name, dtype in DTYPES.items()}
+    kind, dtype, key, _, count, *_ = run_pickle(file, types, persistent=lambda described: described)
     keys = run_pickle(file, {})
-    if kind != "storage" or storage not in _STORAGES or keys != [key]:
+    if kind != "storage" or not isinstance(dtype, torch.dtype) or keys != [key]:
         raise RefusedError("it has a tensor whose memory is none")
-    dtype = np.dtype(_STORAGES[storage])
     length = int.from_bytes(file.read(8), "little")
     if length != count or length * dtype.itemsize != len(content) - file.tell():
         raise RefusedError(f"it has a tensor said to hold {count} numbers, which isn't its length")
-    return np.frombuffer(content, dtype, offset=file.tell())
-
-
-def _rebuild_tensor(storage: np.ndarray, offset: int, size: tuple, stride: tuple, *_: Any) -> _Array:
-    if not isinstance(storage, np.ndarray) or product(size) > storage.size or min(*size, *stride, offset, 0) < 0:
-        raise RefusedError("it has a tensor larger than its memory")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the memory can't be written to, and isn't
-        return _Array(torch.from_numpy(storage).as_strided(size, stride, offset).numpy())
+        kept = torch.uint8 if dtype == torch.bool else dtype
+        return torch.frombuffer(content, dtype=kept, offset=file.tell()) if length else torch.empty(0, dtype=kept)
 
 
-def _from_buffer(content: Any, dtype: _DType, shape: tuple[int, ...], order: str) -> _Array:
-    return _Array(_view(content, dtype.dtype).reshape(shape, order="F" if order == "F" else "C"))
+def _rebuild_tensor(*arguments: Any) -> _Array:
+    return _Array(rebuild_tensor(*arguments).numpy())
+
+
+def _from_buffer(content: Any, dtype: _DType, shape: tuple, order: str, axes: tuple | None = None) -> _Array:
+    array = _view(content, dtype.dtype).reshape(shape, order="F" if order == "F" else "C")
+    return _Array(array if axes is None else array.transpose(axes))
 
 
 def _known() -> dict[tuple[str, str], Any]:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ilpyt.utils.checkpoint import check_like
+from ilpyt.utils.checkpoint import check_all_like, check_like
 
 
 def project(expert: np.ndarray, point: np.ndarray, policy: np.ndarray) -> np.ndarray:
@@ -96,8 +96,9 @@ class FeatureMatching:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` gave."""
         own = torch.from_numpy(self.expert)
-        check_like(state["policies"], [own], "the policies' feature expectations")
-        check_like([state["point"]] if state["policies"] else [], [own], "the mixture's feature expectations")
+        check_all_like(state["policies"], own, "the policies' feature expectations")
+        check_like(state["expert"], own, "the expert's feature expectations")
+        check_like(state["point"], own if state["policies"] else None, "the mixture's feature expectations")
         self.expert = state["expert"].numpy()
         self.policies = [policy.numpy() for policy in state["policies"]]
         if self.policies:

@@ -72,10 +72,16 @@ class FlatAdam(torch.optim.Adam):
         Raises:
             DataError: it is of an optimizer of other parameters.
         """
+        (group,), (former,) = self.state_dict()["param_groups"], state_dict["param_groups"]
+        # What the step uses; there is more, which differs from one version of PyTorch to the next.
+        expected = {"lr": 0.0, "betas": (0.0, 0.0), "eps": 0.0, "weight_decay": 0.0}
+        check_like({name: former[name] for name in expected}, expected, "Adam")
         moments = torch.zeros_like(self._flat)
-        own = {0: {"step": torch.zeros(()), "exp_avg": moments, "exp_avg_sq": moments}}
-        check_like(state_dict, {**self.state_dict(), "state": own if state_dict["state"] else {}}, "the optimizer")
-        super().load_state_dict(state_dict)
+        if state_dict["state"]:
+            fresh = {"step": torch.zeros(()), "exp_avg": moments, "exp_avg_sq": moments}
+            check_like(state_dict["state"], {0: fresh}, "Adam's state")
+        groups = [{**group, **{name: former[name] for name in expected}}]
+        super().load_state_dict({"state": state_dict["state"], "param_groups": groups})
 
     def __getstate__(self) -> dict[str, Any]:
         """What copying takes along; PyTorch's optimizers leave out attributes that they don't know."""

@@ -2,8 +2,8 @@
 
 import abc
 import csv
+import io
 import math
-import os
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -12,6 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from ilpyt.utils.checkpoint import atomic_write
 from ilpyt.utils.errors import SaveError
 
 Metrics = Mapping[str, float]
@@ -66,12 +67,12 @@ class CSVSink(Sink):
         return rows
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
-        temporary = self._path.with_name(f".{self._path.name}.new")
-        with open(temporary, "w", newline="") as file:
-            writer = csv.DictWriter(file, self._columns)
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(temporary, self._path)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, self._columns)
+        writer.writeheader()
+        writer.writerows(rows)
+        with atomic_write(self._path) as file:
+            file.write(text.getvalue().encode())
 
 
 class TensorBoardSink(Sink):
@@ -146,9 +147,19 @@ class Logger:
                 raise SaveError(f"{type(sink).__name__} can't write the log: {error.strerror or error}") from error
 
     def close(self) -> None:
-        """Close all sinks."""
+        """Close all sinks.
+
+        Raises:
+            SaveError: one couldn't write what it still had; the others are closed all the same.
+        """
+        failure: SaveError | None = None
         for sink in self.sinks:
-            sink.close()
+            try:
+                sink.close()
+            except OSError as error:
+                failure = SaveError(f"{type(sink).__name__} can't write the log: {error.strerror or error}")
+        if failure is not None:
+            raise failure
 
 
 def say(text: str) -> None:

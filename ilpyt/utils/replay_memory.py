@@ -59,15 +59,16 @@ class ReplayMemory:
         """Append a rollout, whose fields are [T, N, ...]; images stay uint8.
 
         Raises:
-            ValueError: the rollout has another number of environments than those before, or more than the capacity.
-            DataError: its fields have other shapes or types than those before.
+            ValueError: a step has more environments than the capacity.
+            DataError: the rollout has another number of environments than those before, or its fields have other shapes
+                or types.
         """
         steps, num_envs = batch.rewards.shape
         if not self._data:
             self._allocate(batch, num_envs)
         if num_envs != self._data["rewards"].shape[1]:
             held = self._data["rewards"].shape[1]
-            raise ValueError(f"this replay memory holds transitions of {held} environments, got {num_envs}")
+            raise DataError(f"this replay memory holds transitions of {held} environments, got {num_envs}")
         for name, ring in self._data.items():
             latest = getattr(batch, name)
             if latest.shape[2:] != ring.shape[2:] or latest.dtype != ring.dtype:

@@ -13,11 +13,12 @@ from typing import IO, Any
 
 MAX_INSTRUCTIONS = 300_000  # of a pickle; the largest honest ones have some ten thousand
 MAX_PARTS = 100_000  # of what describes data; the largest honest descriptions have some hundred
+MAX_DEPTH = 50
 MAX_DIRECTORY = 2**20  # bytes of an archive's directory; the largest honest ones have some ten thousand
 
 
 class RefusedError(Exception):
-    """A file asks for something that honest data don't need."""
+    """A file asks for something that plain data don't need."""
 
 
 class Reader:
@@ -188,7 +189,7 @@ def _find(known: Mapping[tuple[str, str], Any], module: Any, name: Any) -> Any:
     try:
         return known[module, name]
     except KeyError:
-        raise RefusedError(f"it asks for {module}.{name}, which honest data don't need") from None
+        raise RefusedError(f"it asks for {module[:100]}.{name[:100]}, which plain data don't need") from None
 
 
 def open_archive(reader: Reader, compressed: bool) -> zipfile.ZipFile:
@@ -231,15 +232,16 @@ def product(lengths: Iterable[int]) -> int:
 
 
 def check_small(value: Any) -> None:
-    """Refuse nested dicts and lists of many parts; a few instructions of a pickle make lists of lists without end.
+    """Refuse nested dicts and lists that take for ever to go through, which a few instructions of a pickle can make.
 
     Raises:
-        RefusedError: there are more than `MAX_PARTS` keys and values.
+        RefusedError: there are more than `MAX_PARTS` keys and values, or they lie deeper than `MAX_DEPTH`.
     """
-    parts, count = [value], 0
+    parts, count = [(value, 0)], 0
     while parts:
-        part = parts.pop()
+        part, depth = parts.pop()
         count += 1
-        if count > MAX_PARTS:
-            raise RefusedError(f"it has more than {MAX_PARTS:,} parts")
-        parts += [*part, *part.values()] if isinstance(part, dict) else part if isinstance(part, list | tuple) else ()
+        if count > MAX_PARTS or depth > MAX_DEPTH or (isinstance(part, int) and part.bit_length() > 64):
+            raise RefusedError("its description is longer, deeper or larger than any should be")
+        inner = [*part, *part.values()] if isinstance(part, dict) else part if isinstance(part, list | tuple) else ()
+        parts += [(each, depth + 1) for each in inner]
