@@ -15,6 +15,10 @@ PAPER_ENV_IDS = [
 ]
 
 
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="tests/faults at ten times the size, for a release")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
     """Tests share two cores; more threads only get in each other's way."""

@@ -203,6 +203,7 @@ def check_like(state: Any, own: Any, name: str = "its state", free: Collection[s
     """
     if own is None:
         return
+    own = own.item() if isinstance(own, np.generic) else own
     expected: Any = {float: (int, float), OrderedDict: dict}.get(type(own), type(own))
     if not isinstance(state, expected) or isinstance(state, bool) != isinstance(own, bool):
         raise DataError(f"{name} is a {type(state).__name__}, not a {type(own).__name__}")

@@ -64,7 +64,7 @@ def read_demos(path: str | Path) -> dict[str, Any]:
         raise DataError(
             f"{path} is not a demonstration file, or a broken one ({str(error)[:500] or type(error).__name__})"
         ) from error
-    missing = [name for name in FIELDS[:4] if name not in record]
+    missing = [name for name in FIELDS[:4] if record.get(name) is None]
     if missing:
         raise DataError(f"{path} has no {', '.join(missing)}; a demonstration file has {', '.join(FIELDS[:4])}")
     demos: dict[str, Any] = {}

@@ -14,7 +14,9 @@ from ilpyt.agents import CartPoleHeuristicAgent
 from ilpyt.algos import ALGORITHMS, BC, PPO
 from ilpyt.algos.monitor import Monitor
 from ilpyt.runners import Experiences
+from ilpyt.utils.checkpoint import load_state, save_state
 from ilpyt.utils.errors import DataError, TrainingInterrupted
+from ilpyt.utils.flat_adam import FlatAdam
 from ilpyt.utils.seed_utils import set_seed
 from tests.conftest import ROOT
 
@@ -237,3 +239,79 @@ def test_bc_is_resumed_too_where_a_kill_left_only_the_last_checkpoint(demos, tmp
     resumed = BC(agent=make("BC", 3, tmp_path / "x").agent, env=part.env, save_path=tmp_path / "part", progress=False)
     learn(resumed, demos, resume=True)
     assert_same(weights_of(resumed), weights_of(whole))
+
+
+def test_a_training_is_resumed_with_other_arguments_and_on_the_same_object(demos, tmp_path, monkeypatch, capsys):
+    for name in ("DQN", "GAIL"):
+        algo = make(name, 0, tmp_path / name)
+        interrupt_after(algo, monkeypatch, 3)
+        with pytest.raises(TrainingInterrupted):
+            learn(algo, demos, eval_interval=None)
+        monkeypatch.undo()
+        random.gauss()  # one more is kept in the generator's state
+        learn(algo, demos, resume=True, log_interval=100)
+        assert algo.steps_done == 640
+    other = make("GAIL", 0, tmp_path / "GAIL")
+    other.progress = True
+    learn(other, demos, resume=True, num_steps=700)
+    said = capsys.readouterr().err
+    assert "Before, it was train.num_steps 640, not 700." in said
+    assert "train.rollout_steps" not in said
+
+
+def test_settings_that_numpy_computed_are_resumed_with(demos, tmp_path):
+    lr = np.logspace(-4, -3, 2)[0]
+    algo = make("BC", 0, tmp_path, lr=lr)
+    learn(algo, demos, num_epochs=np.int64(2))
+    learn(make("BC", 0, tmp_path, lr=lr), demos, resume=True)
+
+
+def test_a_refused_checkpoint_leaves_all_as_it_was(demos, tmp_path):
+    learn(make("PPO", 0, tmp_path), demos)
+    checkpoint = load_state(tmp_path / "checkpoint.pt")
+    checkpoint["state"]["random"]["torch"] = torch.zeros(3)
+    save_state(tmp_path / "checkpoint.pt", checkpoint)
+    algo = make("PPO", 1, tmp_path)
+    before, adam = weights_of(algo), repr(algo.agent.optimizers["actor-critic"].state_dict())
+    drawn = torch.rand(1, generator=torch.Generator().set_state(torch.get_rng_state()))
+    with pytest.raises(DataError, match="checkpoint.pt can't be gone on from"):
+        learn(algo, demos, resume=True)
+    assert_same(weights_of(algo), before)
+    assert repr(algo.agent.optimizers["actor-critic"].state_dict()) == adam
+    assert (algo.steps_done, algo.agent.updates, algo.agent.env_steps) == (0, 0, 0)
+    assert torch.rand(1) == drawn
+
+
+def test_many_policies_of_apprenticeship_learning_are_resumed(demos, tmp_path):
+    algo = make("AppL", 0, tmp_path)
+    learn(algo, demos)
+    checkpoint = load_state(tmp_path / "checkpoint.pt")
+    policies, expectations = checkpoint["state"]["policies"], checkpoint["state"]["parts"]["matching"]["policies"]
+    first = next(iter(next(iter(policies.values())).values()))
+    assert len(first) == len(expectations) == 4
+    many = {n: {k: torch.cat([v] * 500) for k, v in w.items()} for n, w in policies.items()}
+    checkpoint["state"]["policies"] = many
+    checkpoint["state"]["parts"]["matching"]["policies"] = expectations * 500
+    save_state(tmp_path / "checkpoint.pt", checkpoint)
+    again = make("AppL", 0, tmp_path)
+    learn(again, demos, resume=True)
+    assert len(again._policies) == 2000
+
+
+def test_an_optimizer_of_another_version_of_pytorch_is_gone_on_with():
+    layer = torch.nn.Linear(2, 1)
+    optimizer = FlatAdam(layer.parameters(), lr=0.5)
+    optimizer.zero_grad()
+    layer(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    state = optimizer.state_dict()
+    state["param_groups"][0].pop("decoupled_weight_decay", None)
+    state["param_groups"][0] |= {"lr": 0.25, "from_the_future": 1}
+    other = FlatAdam(torch.nn.Linear(2, 1).parameters(), lr=0.5)
+    other.load_state_dict(state)
+    assert other.param_groups[0]["lr"] == 0.25
+    assert other.state_dict()["state"][0]["step"] == 1
+    for broken in ({"lr": "much"}, {"betas": [0.9]}, {"eps": float("nan")}):
+        group = {**state["param_groups"][0], **broken}
+        with pytest.raises(DataError, match="Adam"):
+            other.load_state_dict({**state, "param_groups": [group]})

@@ -12,10 +12,6 @@ HERE = Path(__file__).parent
 FIGURES = []
 
 
-def pytest_addoption(parser):
-    parser.addoption("--long", action="store_true", help="fault tests of ten times the size, for a release")
-
-
 def pytest_collection_modifyitems(items):
     for item in items:
         if HERE in item.path.parents:

@@ -222,10 +222,26 @@ def test_weights(name, optimizer, value, tmp_path, monkeypatch):
         learn(algo)
     assert_good_weights_are_saved(algo)
     now = algo.agent.get_weights()
-    assert any(
-        all(torch.equal(t, now[n][k]) for n in now for k, t in weights[n].items() if "norm" not in k)
-        for weights in seen
-    )
+    assert any(all(torch.equal(t, now[n][k]) for n in now for k, t in w[n].items() if "norm" not in k) for w in seen)
+
+
+def test_the_last_good_weights_are_those_of_the_last_look(tmp_path, monkeypatch):
+    """With a look after every iteration, they are those of the iteration before."""
+    monkeypatch.setattr("ilpyt.algos.loop.LOOK_EVERY", -1.0)
+    algo = make("PPO", tmp_path)
+    original, calls, after = algo.agent.update, iter(range(10**9)), []
+
+    def update(batch):
+        metrics = original(batch)
+        after.append(algo.agent.get_weights())
+        if next(calls) == FAULTY_UPDATE:
+            next(algo.agent.actor.parameters()).data.view(-1)[0] = math.nan
+        return metrics
+
+    monkeypatch.setattr(algo.agent, "update", update)
+    with pytest.raises(TrainingError, match="of the network 'actor' holds nan"):
+        learn(algo)
+    assert_good_weights_are_saved(algo, after[FAULTY_UPDATE - 1])
 
 
 @ALL

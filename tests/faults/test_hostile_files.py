@@ -23,7 +23,7 @@ import ilpyt
 from ilpyt.agents import ImitationAgent
 from ilpyt.runners import Experiences
 from ilpyt.utils import demos as demos_module
-from ilpyt.utils.checkpoint import load_state
+from ilpyt.utils.checkpoint import load_state, save_state
 from ilpyt.utils.demos import FIELDS
 from ilpyt.utils.errors import DataError, IlpytError
 from ilpyt.utils.seed_utils import set_seed
@@ -163,8 +163,7 @@ def test_mutated_files_are_refused_or_valid(valid, env, tmp_path, scale, figures
         try:
             loaded[name] += outcome(file, env)
         except BaseException as error:
-            error.add_note(f"file {k}, {name}")
-            raise
+            raise AssertionError(f"file {k}, {name}") from error
     for name in valid:  # unharmed ones are loaded, else nothing was tested
         (tmp_path / name.rpartition("/")[2]).write_bytes(valid[name])
         assert outcome(tmp_path / name.rpartition("/")[2], env)
@@ -253,10 +252,8 @@ def test_checkpoints_of_something_else_are_refused_or_gone_on_from(name, valid, 
         except IlpytError:
             outcomes["refused"] += 1
         except BaseException as error:
-            error.add_note(
-                f"change {number % len(changes)} of {'tensors' if changes is TENSOR_CHANGES else 'others'} at {path}"
-            )
-            raise
+            kind = "tensors" if changes is TENSOR_CHANGES else "others"
+            raise AssertionError(f"change {number % len(changes)} of {kind} at {path}") from error
         assert algo.agent.find_not_finite() is None
     figures.append(f"checkpoints of {name} with one part changed: {outcomes}")
     assert min(outcomes.values()) > 0
@@ -280,9 +277,17 @@ def named(module, name):
 
 
 def record(states, proto=4):
-    """A pickle of a record with such states."""
-    field = b"\x8c\x07actions]\x8c\x07rewards]\x8c\x05dones]"
-    return b"\x80" + bytes([proto]) + b"}(\x8c\x06states" + states + field + b"u."
+    """A pickle of a record of one step, whose states are made by some instructions; all else is right."""
+    fields = b"".join(
+        b"\x8c" + bytes([len(name)]) + name.encode() + array(b"C\x01\0", "u1", b"K\x01\x85")
+        for name in ("actions", "rewards", "dones")
+    )
+    return b"\x80" + bytes([proto]) + b"}(\x8c\x06states" + states + fields + b"u."
+
+
+def array(content, code, shape):
+    """Instructions that make an array."""
+    return named("numpy._core.numeric", "_frombuffer") + b"(" + content + dtype(code) + shape + b"\x8c\x01CtR"
 
 
 def doubled(start, times, make=b"\x86"):
@@ -301,7 +306,7 @@ def plain(value):
 
 def from_buffer(content, code, shape):
     """A pickle of a record whose states are an array."""
-    return record(named("numpy._core.numeric", "_frombuffer") + b"(" + content + dtype(code) + shape + b"\x8c\x01CtR")
+    return record(array(content, code, shape))
 
 
 TRICKS = {
@@ -345,8 +350,9 @@ TRICKS = {
         named("ilpyt.runners.runner", "Experiences") + b")\x81}" + doubled(b")", 60) + b"Nsb"
     ),
     "a set": b"\x80\x04\x8f(" + doubled(b")", 60) + b"\x90.",
-    "metadata without end": b"\x80\x04}(\x8c\x06states]\x8c\x07actions]\x8c\x07rewards]\x8c\x05dones]"
-    b"\x8c\x08metadata}\x8c\x01x" + doubled(b"]", 60) + b"su.",
+    "metadata without end": record(
+        array(b"C\x01\0", "u1", b"K\x01\x85") + b"\x8c\x08metadata}\x8c\x01x" + doubled(b"]", 60) + b"s"
+    ),
     "an array of 10 GB from a number": from_buffer(plain(10**10), "u1", b"K\x01\x85"),
     "an array larger than its bytes": from_buffer(b"C\x01a", "u1", plain(10**10) + b"\x85"),
     "a negative shape": from_buffer(b"C\x04abcd", "u1", b"J\xfe\xff\xff\xffJ\xfe\xff\xff\xff\x86"),
@@ -383,12 +389,41 @@ def test_no_trick_of_pickles_works_in_demonstrations(name, env, tmp_path):
     (tmp_path / "demos.pkl").write_bytes((TRICKS | TENSORS)[name])
     assert not outcome(tmp_path / "demos.pkl", env)
     assert os.listdir(tmp_path) == ["demos.pkl"]
-
-
-def test_the_tensor_that_they_were_made_of_is_read(tmp_path):
-    (tmp_path / "demos.pkl").write_bytes(tensor((1, 1), (1, 1)))
-    with pytest.raises(DataError, match="actions is a list"):
+    with pytest.raises(DataError, match=MESSAGES.get(name, r"demos\.pkl is (refused|not a demonstration file)")):
         Experiences.load(tmp_path / "demos.pkl")
+
+
+MESSAGES = {
+    **dict.fromkeys(list(TENSORS)[:5], "is refused: it has a tensor larger than its memory"),
+    **dict.fromkeys(list(TENSORS)[5:], "is refused: it has a tensor said to hold"),
+    "ten million instructions": "more than 300,000 instructions",
+    "a million nested tuples": "more than 300,000 instructions",
+    "a million nested lists": "more than 300,000 instructions",
+    "a key that hashes for ever": "a tuple for a key",
+    "an attribute that prints for ever": "a tuple for a key",
+    "a set": "the instruction EMPTY_SET",
+    "metadata without end": "longer, deeper or larger",
+    "an array of 10 GB from a number": "a int for the content of an array",
+    "an array larger than its bytes": "cannot reshape array",
+    "a negative shape": "unknown dimension",
+    "an array of objects": "an array of 'O8', not of numbers",
+    "os.system": r"it asks for \w+\.system",
+    "instance": "the instruction",
+    "object": r"it asks for os\.system",
+    "another's dict": "states is a _Record, not an array",
+    "extension": "the instruction EXT1",
+    "persistent": "the instruction PERSID",
+    "persistent id": "the instruction BINPERSID",
+    "new with keywords": "the instruction NEWOBJ_EX",
+    "a function's code": "it sets the state of a Function",
+    "a memo of 2**30": "has no states",
+}
+
+
+def test_the_records_that_they_were_made_of_are_read(tmp_path):
+    for content in (tensor((1, 1), (1, 1)), from_buffer(b"C\x04abcd", "u1", b"K\x01K\x04\x86")):
+        (tmp_path / "demos.pkl").write_bytes(content)
+        assert len(Experiences.load(tmp_path / "demos.pkl")) == 1
 
 
 def archive(members, prefix="archive/"):
@@ -442,6 +477,26 @@ ARCHIVES = {
 def test_archives_of_weights_are_no_larger_than_they_seem(name, env, tmp_path):
     (tmp_path / "net_7.pth").write_bytes(archive(ARCHIVES[name] | LITTLE))
     assert not outcome(tmp_path / "net_7.pth", env)
+    if name != "nothing":
+        with pytest.raises(DataError, match=r"net_7\.pth is refused as a file of weights: it (has|holds|asks)"):
+            load_state(tmp_path / "net_7.pth")
+
+
+def test_an_archive_in_which_pytorch_sees_another_is_read_as_one(tmp_path):
+    """Members before the directory that zipfile goes by, and a second directory that the end points at."""
+
+    def parts(members):
+        whole = archive(members | LITTLE)
+        start = struct.unpack("<L", whole[-6:-2])[0]
+        return whole[:start], whole[start:-22], whole[-22:]
+
+    evil = parts({"data.pkl": described("0", (10**6,), (1,), 10**6), "data/0": bytes(4 * 10**6)})
+    good = parts({"data.pkl": described("0", (1,), (1,), 1), "data/0": bytes(4)})
+    end = bytearray(good[2])
+    end[16:20] = struct.pack("<L", len(evil[0]))  # where PyTorch looks for the directory
+    (tmp_path / "w.pth").write_bytes(evil[0] + evil[1] + good[0] + good[1] + bytes(end))
+    with contextlib.suppress(DataError):
+        assert load_state(tmp_path / "w.pth")["w"].numel() == 1
 
 
 def test_the_archive_that_they_were_made_of_is_read(tmp_path):
@@ -566,3 +621,70 @@ def test_programs_of_any_instructions_are_refused_or_valid(env, tmp_path_factory
         with nothing_happens():
             with contextlib.suppress(IlpytError):
                 load(folder / kind, env)
+
+
+# --- honest files that aren't ordinary
+
+
+def test_what_a_checkpoint_cant_hold_is_refused_when_it_is_saved(tmp_path):
+    save_state(
+        tmp_path / "x", {"lr": np.float64(0.1), "n": np.int64(3), "is": np.bool_(True), 0: torch.ones(()).expand(5)}
+    )
+    assert load_state(tmp_path / "x")["lr"] == 0.1
+    assert load_state(tmp_path / "x")["is"] is True
+    assert load_state(tmp_path / "x")[0].tolist() == [1.0] * 5
+    for value in ({(1, 2): 3}, b"bytes", {1, 2}, object(), np.zeros(3)):
+        with pytest.raises(TypeError, match=r"state\.x"):
+            save_state(tmp_path / "y", {"x": value})
+    assert os.listdir(tmp_path) == ["x"]
+
+
+def test_tensors_of_any_kind_are_what_they_were(tmp_path):
+    base = torch.arange(24.0)
+    tensors = {
+        "view": base[3:9], "transposed": base.view(4, 6).T, "every other": base[::2], "scalar": torch.tensor(3),
+        "empty": torch.empty(0, 4), "flags": base > 5, "half": base.half(), "bfloat": base.bfloat16(),
+        "bytes": base.to(torch.uint8), "same": base,
+    }  # fmt: skip
+    save_state(tmp_path / "x", tensors)
+    for name, tensor in load_state(tmp_path / "x").items():
+        assert tensor.dtype == tensors[name].dtype, name
+        assert torch.equal(tensor, tensors[name]), name
+    torch.save(tensors, tmp_path / "torch")
+    assert all(torch.equal(tensor, tensors[name]) for name, tensor in load_state(tmp_path / "torch").items())
+
+
+@pytest.mark.parametrize("suffix", ["npz", "pkl"])
+def test_demonstrations_that_are_written_are_read(suffix, tmp_path):
+    permuted = torch.arange(2 * 3 * 4 * 5, dtype=torch.uint8).view(2, 3, 4, 5).permute(0, 2, 3, 1)
+    sparse = torch.zeros(40_000, 500)
+    sparse[torch.arange(40_000), torch.arange(40_000) % 500] = 1
+    for states in (permuted, sparse):
+        dones = np.arange(len(states)) % 2 == 1
+        Experiences(states, np.zeros(len(states)), np.ones(len(states)), dones).save(tmp_path / f"demos.{suffix}")
+        assert torch.equal(Experiences.load(tmp_path / f"demos.{suffix}").states, states)
+
+
+@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize("order", [">", "<"])
+def test_arrays_of_either_byte_order_and_layout_are_read(protocol, order, tmp_path):
+    states = np.asfortranarray(np.arange(12.0).reshape(3, 4)).astype(order + "f8")
+    fields = {"states": states, "actions": np.zeros(3, order + "i8"), "rewards": np.ones(3, order + "f4")}
+    fields["dones"] = np.array([False, False, True])
+    (tmp_path / "demos.pkl").write_bytes(pickle.dumps(fields, protocol=protocol))
+    assert Experiences.load(tmp_path / "demos.pkl").states.tolist() == states.tolist()
+    np.savez(tmp_path / "demos.npz", **fields)
+    assert Experiences.load(tmp_path / "demos.npz").states.tolist() == states.tolist()
+
+
+def test_descriptions_that_are_too_deep_are_refused(tmp_path):
+    metadata = {}
+    for _ in range(5000):
+        metadata = {"x": metadata}
+    with pytest.raises(DataError, match="metadata of these Experiences"):
+        Experiences([[0.0]], [0], [0.0], [True], metadata=metadata).save(tmp_path / "demos.npz")
+    file = tmp_path / "demos.pkl"
+    file.write_bytes(pickle.dumps({"states": np.zeros((1, 1)), "actions": np.zeros(1), "rewards": np.zeros(1),
+                                   "dones": np.ones(1), "metadata": {"n": 10**5000}}))  # fmt: skip
+    with pytest.raises(DataError, match="longer, deeper or larger"):
+        Experiences.load(file)

@@ -86,6 +86,13 @@ learn(algo, demos, **({"num_epochs": 10**6, "save_interval": 1, "patience": 10**
 """
 
 
+def wait_for(file, process):
+    """Until a process has written a file."""
+    while not file.exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
 @pytest.mark.parametrize("name", ["BC", "PPO"])
 @pytest.mark.timeout(600)
 def test_a_killed_training_is_gone_on_with(name, demos, tmp_path, scale):
@@ -95,8 +102,7 @@ def test_a_killed_training_is_gone_on_with(name, demos, tmp_path, scale):
             [sys.executable, "-c", TRAINING, name, folder], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
         )
         training.stdout.readline()
-        while not (folder / "checkpoint.pt").exists():
-            time.sleep(0.01)
+        wait_for(folder / "checkpoint.pt", training)
         time.sleep(random.uniform(0, 0.5))
         training.kill()
         training.communicate()
@@ -244,8 +250,7 @@ def test_two_trainings_dont_write_into_one_folder(demos, tmp_path):
         [sys.executable, "-c", TRAINING, "BC", tmp_path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
     )
     other.stdout.readline()
-    while not (tmp_path / "checkpoint.pt").exists():
-        time.sleep(0.01)
+    wait_for(tmp_path / "checkpoint.pt", other)
     algo = make("BC", 0, tmp_path)
     with pytest.raises(SaveError, match=f"another training is writing to {re.escape(str(tmp_path))}; give this one"):
         learn(algo, demos, resume=True)

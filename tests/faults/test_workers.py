@@ -16,10 +16,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gymnasium import spaces
 
+from ilpyt.agents import HeuristicAgent
 from ilpyt.envs import DummyVecEnv, SubProcVecEnv
 from ilpyt.envs import subproc_vec_env as subproc_module
 from ilpyt.envs import worker as worker_module
+from ilpyt.runners import evaluate
 from ilpyt.utils.errors import EnvError
 from tests.conftest import ROOT
 from tests.counter import Counter
@@ -150,8 +153,6 @@ def test_any_truth_value_is_a_flag(value):
 
 
 def test_images_of_another_dtype_are_refused_not_cut_off():
-    from gymnasium import spaces
-
     class Image(Counter):
         def __init__(self):
             super().__init__()
@@ -292,3 +293,55 @@ def test_an_interrupt_at_any_instruction_leaves_environments_right_or_closed(sca
     figures.append(f"interrupts at every {stride}. of {number} instructions: {outcomes}")
     assert number > 200
     assert outcomes["goes on"] > outcomes["closed"] > 0
+
+
+@pytest.mark.parametrize("kind", [DummyVecEnv, SubProcVecEnv])
+def test_a_nan_isnt_hidden_by_what_fails_after_it(kind):
+    class NanThenBoom(Counter):
+        def step(self, action):
+            return np.array([0, np.nan]), 0.0, False, False, {}
+
+        def close(self):
+            raise ValueError("gone")
+
+    env = kind([NanThenBoom])
+    env.reset()
+    with pytest.raises(EnvError, match=r"returned nan in its observation\[1\]"):
+        env.step([0])
+
+
+def test_an_evaluation_keeps_the_timeout():
+    with SubProcVecEnv([Counter], timeout=TIMEOUT) as env:
+        env.env_fns = [make("step", hang)]
+        with pytest.raises(EnvError, match="gave no answer in time in step"):
+            evaluate(ConstantAgent(), env, 1)
+
+
+def test_whole_numbers_are_images_if_they_are_in_range():
+    class Image(Counter):
+        top = 255
+
+        def __init__(self):
+            super().__init__()
+            self.observation_space = spaces.Box(0, 255, (1, 1, 3), np.uint8)
+
+        def observe(self):
+            return np.full((1, 1, 3), self.top if self.t == 2 else 7, np.int64)
+
+    with DummyVecEnv([Image]) as env:
+        assert env.reset().tolist() == [[[[7, 7, 7]]]]
+        assert env.step([0])[0].dtype == np.uint8
+        assert env.step([0])[0].max() == 255
+    Image.top = 256
+    with DummyVecEnv([Image]) as env:
+        env.reset()
+        env.step([0])
+        with pytest.raises(EnvError, match="its observation is int64; uint8 was expected"):
+            env.step([0])
+
+
+class ConstantAgent(HeuristicAgent):
+    """Always does the same."""
+
+    def step(self, state):
+        return np.zeros(len(state), np.int64)
