@@ -1,7 +1,7 @@
 # Everything here runs in the environment that is active; CI makes its own (.ci/run).
 PYTHON ?= python
 
-.PHONY: install check lint types test test-long docs examples matrix bench bench-env demos table1 zoo
+.PHONY: install check lint types test test-long test-faults soak docs examples matrix bench bench-env demos table1 zoo
 
 install:  ## an environment to develop in
 	$(PYTHON) -m pip install -c constraints.txt -e '.[dev]'
@@ -20,7 +20,14 @@ test:
 	$(PYTHON) -m pytest
 
 test-long:  ## also what takes minutes
-	$(PYTHON) -m pytest -m "long or not long"
+	$(PYTHON) -m pytest -m "long or not long" -n 2
+
+test-faults:  ## what docs/reliability.md promises, at ten times the size: before a release
+	$(PYTHON) -m pytest -m long tests/faults --long --timeout 3600
+
+soak:  ## an hour of training each, watched for memory and throughput
+	$(PYTHON) benchmarks/soak.py PPO
+	$(PYTHON) benchmarks/soak.py DAgger
 
 docs:  ## API pages into docs/api
 	pdoc --html --force --output-dir docs/api ilpyt
