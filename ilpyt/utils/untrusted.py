@@ -59,12 +59,12 @@ class Function:
 
 
 class Class:
-    """A class that a pickle may make objects of, by `new`; an object's state comes by its `set_state`."""
+    """A class that a pickle may make objects of; an object's state comes by its `set_state`."""
 
-    __slots__ = ("new",)
+    __slots__ = ("call",)
 
-    def __init__(self, new: Callable[..., Any]) -> None:
-        self.new = new
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self.call = call
 
 
 class Stateful:
@@ -75,16 +75,6 @@ class Stateful:
     def set_state(self, state: Any) -> None:
         """Take over a state."""
         raise RefusedError(f"it sets the state of a {type(self).__name__}")
-
-
-_VALUES = {
-    "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "UNICODE", "BINUNICODE",
-    "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8",
-}  # fmt: skip
-_CONSTANTS: dict[str, Callable[[], Any]] = {
-    "NONE": lambda: None, "NEWTRUE": lambda: True, "NEWFALSE": lambda: False,
-    "EMPTY_LIST": list, "EMPTY_TUPLE": tuple, "EMPTY_DICT": dict,
-}  # fmt: skip
 
 
 def run_pickle(file: Any, known: Mapping[tuple[str, str], Any], persistent: Callable[[Any], Any] | None = None) -> Any:
@@ -99,97 +89,158 @@ def run_pickle(file: Any, known: Mapping[tuple[str, str], Any], persistent: Call
         RefusedError: the program does something that plain data don't need.
         Exception: it is broken.
     """
-    stack: list[Any] = []
-    marks: list[int] = []  # places in the stack
-    memo: dict[int, Any] = {}
-
-    def pop_to_mark() -> list[Any]:
-        start = marks.pop()
-        items = stack[start:]
-        del stack[start:]
-        return items
-
-    argument: Any
+    machine = _Machine(known, persistent)
     for count, (instruction, argument, _) in enumerate(pickletools.genops(file)):
-        name = instruction.name
         if count >= MAX_INSTRUCTIONS:
             raise RefusedError(f"it has more than {MAX_INSTRUCTIONS:,} instructions")
-        if name in _VALUES:
-            stack.append(argument)
-        elif name in _CONSTANTS:
-            stack.append(_CONSTANTS[name]())
-        elif name == "MARK":
-            marks.append(len(stack))
-        elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
-            memo[argument] = stack[-1]
-        elif name == "MEMOIZE":
-            memo[len(memo)] = stack[-1]
-        elif name in ("GET", "BINGET", "LONG_BINGET"):
-            stack.append(memo[argument])
-        elif name in ("TUPLE1", "TUPLE2", "TUPLE3"):
-            size = int(name[-1])
-            stack[-size:] = [tuple(stack[-size:])]
-        elif name == "TUPLE":
-            stack.append(tuple(pop_to_mark()))
-        elif name == "LIST":
-            stack.append(pop_to_mark())
-        elif name == "DICT":
-            items = pop_to_mark()
-            stack.append({})
-            _fill(stack[-1], items)
-        elif name in ("APPEND", "APPENDS"):
-            items = pop_to_mark() if name == "APPENDS" else [stack.pop()]
-            if type(stack[-1]) is not list:
-                raise RefusedError(f"it appends to a {type(stack[-1]).__name__}")
-            stack[-1].extend(items)
-        elif name == "SETITEM":
-            value, key = stack.pop(), stack.pop()
-            _fill(stack[-1], [key, value])
-        elif name == "SETITEMS":
-            items = pop_to_mark()
-            _fill(stack[-1], items)
-        elif name in ("GLOBAL", "STACK_GLOBAL"):
-            found = argument.split(" ", 1) if name == "GLOBAL" else [stack.pop(), stack.pop()][::-1]
-            stack.append(_find(known, *found))
-        elif name in ("REDUCE", "NEWOBJ"):
-            arguments, called = stack.pop(), stack.pop()
-            allowed = called.call if isinstance(called, Function) else called.new if isinstance(called, Class) else None
-            if allowed is None or (name == "NEWOBJ" and not isinstance(called, Class)):
-                raise RefusedError(f"it calls a {type(called).__name__}")
-            stack.append(allowed(*arguments))
-        elif name == "BUILD":
-            state = stack.pop()
-            if not isinstance(stack[-1], Stateful):
-                raise RefusedError(f"it sets the state of a {type(stack[-1]).__name__}")
-            stack[-1].set_state(state)
-        elif name == "BINPERSID" and persistent is not None:
-            stack.append(persistent(stack.pop()))
-        elif name == "POP":
-            stack.pop()
-        elif name == "STOP":
-            return stack.pop()
-        elif name not in ("PROTO", "FRAME"):
-            raise RefusedError(f"it has the instruction {name}")
-    raise EOFError("it has no end")
+        if instruction.name not in _INSTRUCTIONS:
+            raise RefusedError(f"it has the instruction {instruction.name}")
+        _INSTRUCTIONS[instruction.name](machine, argument)
+    return machine.stack.pop()
 
 
-def _fill(target: Any, items: list[Any]) -> None:
-    """Put keys and values, one after the other, into a dict."""
-    if not isinstance(target, dict):
-        raise RefusedError(f"it sets items of a {type(target).__name__}")
-    for key, value in zip(items[::2], items[1::2], strict=True):
-        if type(key) not in (str, int):  # the hash of nested tuples can take for ever
-            raise RefusedError(f"it has a {type(key).__name__} for a key")
-        target[key] = value
+class _Machine:
+    """What a pickle's instructions work on: a stack, marks in it, and a memo of objects that are used again."""
+
+    def __init__(self, known: Mapping[tuple[str, str], Any], persistent: Callable[[Any], Any] | None) -> None:
+        self.known = known
+        self.persistent = persistent
+        self.stack: list[Any] = []
+        self.marks: list[int] = []
+        self.memo: dict[int, Any] = {}
+
+    def ignore(self, _: Any) -> None:
+        pass
+
+    def push(self, value: Any) -> None:
+        self.stack.append(value)
+
+    def pop(self, _: Any = None) -> Any:
+        return self.stack.pop()
+
+    def mark(self, _: Any) -> None:
+        self.marks.append(len(self.stack))
+
+    def pop_to_mark(self) -> list[Any]:
+        start = self.marks.pop()
+        items = self.stack[start:]
+        del self.stack[start:]
+        return items
+
+    def put(self, key: int) -> None:
+        self.memo[key] = self.stack[-1]
+
+    def memoize(self, _: Any) -> None:
+        self.put(len(self.memo))
+
+    def get(self, key: int) -> None:
+        self.push(self.memo[key])
+
+    def make_list(self, _: Any) -> None:
+        self.push(self.pop_to_mark())
+
+    def make_tuple(self, _: Any) -> None:
+        self.push(tuple(self.pop_to_mark()))
+
+    def tuple_of(self, size: int) -> None:
+        self.stack[-size:] = [tuple(self.stack[-size:])]
+
+    def make_dict(self, _: Any) -> None:
+        items = self.pop_to_mark()
+        self.push({})
+        self.fill(items)
+
+    def append(self, _: Any) -> None:
+        self.extend([self.pop()])
+
+    def appends(self, _: Any) -> None:
+        self.extend(self.pop_to_mark())
+
+    def extend(self, items: list[Any]) -> None:
+        if type(self.stack[-1]) is not list:
+            raise RefusedError(f"it appends to a {type(self.stack[-1]).__name__}")
+        self.stack[-1].extend(items)
+
+    def setitem(self, _: Any) -> None:
+        value, key = self.pop(), self.pop()
+        self.fill([key, value])
+
+    def setitems(self, _: Any) -> None:
+        self.fill(self.pop_to_mark())
+
+    def fill(self, items: list[Any]) -> None:
+        """Put keys and values, one after the other, into the dict on top."""
+        target = self.stack[-1]
+        if not isinstance(target, dict):
+            raise RefusedError(f"it sets items of a {type(target).__name__}")
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            if type(key) not in (str, int):  # the hash of nested tuples can take for ever
+                raise RefusedError(f"it has a {type(key).__name__} for a key")
+            target[key] = value
+
+    def find_global(self, argument: str) -> None:
+        self.find(*argument.split(" ", 1))
+
+    def find_stacked(self, _: Any) -> None:
+        name, module = self.pop(), self.pop()
+        self.find(module, name)
+
+    def find(self, module: Any, name: Any) -> None:
+        if type(module) is not str or type(name) is not str:
+            raise RefusedError("it looks up what isn't a name")
+        if (module, name) not in self.known:
+            raise RefusedError(f"it asks for {module[:100]}.{name[:100]}, which plain data don't need")
+        self.push(self.known[module, name])
+
+    def reduce(self, _: Any) -> None:
+        arguments, called = self.pop(), self.pop()
+        if not isinstance(called, Function | Class):
+            raise RefusedError(f"it calls a {type(called).__name__}")
+        self.push(called.call(*arguments))
+
+    def new(self, _: Any) -> None:
+        arguments, called = self.pop(), self.pop()
+        if not isinstance(called, Class):
+            raise RefusedError(f"it makes an object of a {type(called).__name__}")
+        self.push(called.call(*arguments))
+
+    def build(self, _: Any) -> None:
+        state = self.pop()
+        if not isinstance(self.stack[-1], Stateful):
+            raise RefusedError(f"it sets the state of a {type(self.stack[-1]).__name__}")
+        self.stack[-1].set_state(state)
+
+    def persistent_id(self, _: Any) -> None:
+        if self.persistent is None:
+            raise RefusedError("it has the instruction BINPERSID")
+        self.push(self.persistent(self.pop()))
 
 
-def _find(known: Mapping[tuple[str, str], Any], module: Any, name: Any) -> Any:
-    if type(module) is not str or type(name) is not str:
-        raise RefusedError("it looks up what isn't a name")
-    try:
-        return known[module, name]
-    except KeyError:
-        raise RefusedError(f"it asks for {module[:100]}.{name[:100]}, which plain data don't need") from None
+_VALUES = (
+    "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "UNICODE", "BINUNICODE",
+    "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8",
+)  # fmt: skip
+_INSTRUCTIONS: dict[str, Callable[[_Machine, Any], Any]] = {
+    **dict.fromkeys(_VALUES, _Machine.push),
+    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _Machine.put),
+    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _Machine.get),
+    **dict.fromkeys(("PROTO", "FRAME", "STOP"), _Machine.ignore),
+    "NONE": lambda machine, _: machine.push(None),
+    "NEWTRUE": lambda machine, _: machine.push(True),
+    "NEWFALSE": lambda machine, _: machine.push(False),
+    "EMPTY_LIST": lambda machine, _: machine.push([]),
+    "EMPTY_TUPLE": lambda machine, _: machine.push(()),
+    "EMPTY_DICT": lambda machine, _: machine.push({}),
+    "TUPLE1": lambda machine, _: machine.tuple_of(1),
+    "TUPLE2": lambda machine, _: machine.tuple_of(2),
+    "TUPLE3": lambda machine, _: machine.tuple_of(3),
+    "MARK": _Machine.mark, "MEMOIZE": _Machine.memoize, "POP": _Machine.pop,
+    "LIST": _Machine.make_list, "TUPLE": _Machine.make_tuple, "DICT": _Machine.make_dict,
+    "APPEND": _Machine.append, "APPENDS": _Machine.appends,
+    "SETITEM": _Machine.setitem, "SETITEMS": _Machine.setitems,
+    "GLOBAL": _Machine.find_global, "STACK_GLOBAL": _Machine.find_stacked,
+    "REDUCE": _Machine.reduce, "NEWOBJ": _Machine.new, "BUILD": _Machine.build, "BINPERSID": _Machine.persistent_id,
+}  # fmt: skip
 
 
 def open_archive(reader: Reader, compressed: bool) -> zipfile.ZipFile:
