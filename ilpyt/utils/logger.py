@@ -143,6 +143,8 @@ class Logger:
         for sink in self.sinks:
             try:
                 sink.write(step, metrics)
+            except SaveError:
+                raise
             except OSError as error:
                 raise SaveError(f"{type(sink).__name__} can't write the log: {error.strerror or error}") from error
 

@@ -224,7 +224,7 @@ def test_a_log_that_cant_be_written_is_the_same_error(demos, tmp_path, monkeypat
             original(*args)
 
     monkeypatch.setattr(algo, "log", log)
-    with pytest.raises(SaveError, match="CSVSink can't write the log: File too large"):
+    with pytest.raises(SaveError, match=r"progress\.csv can't be written: File too large"):
         learn(algo, demos)
     monkeypatch.undo()
     learn(algo, demos)  # a row that was cut off doesn't disturb
