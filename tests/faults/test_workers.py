@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from gymnasium import spaces
 
 from ilpyt.agents import HeuristicAgent
@@ -343,5 +344,5 @@ def test_whole_numbers_are_images_if_they_are_in_range():
 class ConstantAgent(HeuristicAgent):
     """Always does the same."""
 
-    def step(self, state):
-        return np.zeros(len(state), np.int64)
+    def act(self, states):
+        return torch.zeros(len(states), dtype=torch.int64)
