@@ -57,7 +57,9 @@ class EnvSlice:
     def step(self) -> list[dict] | None:
         """Step every environment once; a list of their infos if one of them gave any."""
         a, shape, dtype = self._arrays, self._shape, self._dtype
-        states, rewards, all_terminated, all_truncated = a.states, a.rewards, a.terminated, a.truncated
+        states, rewards = a.states, a.rewards
+        a.terminated.fill(False)
+        a.truncated.fill(False)
         infos: list[dict] | None = None
         i = 0
         doing = "step"
@@ -68,15 +70,14 @@ class EnvSlice:
                 if getattr(observation, "shape", None) != shape or observation.dtype is not dtype:
                     observation = self._checked(observation)
                     dtype = self._dtype
-                if terminated.__class__ is not bool or truncated.__class__ is not bool:
-                    terminated, truncated = _flag("terminated", terminated), _flag("truncated", truncated)
-                all_terminated[i] = terminated
-                all_truncated[i] = truncated
-                if terminated or truncated:
-                    a.final_states[i] = observation
-                    doing = "reset"
-                    observation = self._checked(self._first_observation(i, env))
-                    doing = "step"
+                if not (terminated is False and truncated is False):
+                    a.terminated[i] = ends = _flag("terminated", terminated)
+                    a.truncated[i] = is_cut = _flag("truncated", truncated)
+                    if ends or is_cut:
+                        a.final_states[i] = observation
+                        doing = "reset"
+                        observation = self._checked(self._first_observation(i, env))
+                        doing = "step"
                 states[i] = observation
                 rewards[i] = reward  # last: what is still nan here tells SubProcVecEnv where a worker was when it died
                 if info:
@@ -200,6 +201,8 @@ def common_spaces(all_spaces: Sequence[tuple[Any, Any]]) -> tuple[Any, Any]:
 
 def _flag(name: str, value: Any) -> bool:
     """What an environment says of an episode's end, if it is a truth value."""
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
     if np.size(value) != 1 or np.asarray(value).dtype.kind not in "biu" or value not in (0, 1):
         raise ValueError(f"its {name!r} flag is {value!r}; it must be True or False")
     return bool(value)
