@@ -80,6 +80,17 @@ def test_ends_are_terminations_or_truncations(kind, kwargs, flags):
 
 
 @BOTH
+@pytest.mark.parametrize("truncates", [False, True])
+def test_flags_are_those_of_their_step_alone(kind, truncates):
+    with kind([lambda: Counter(length=2, truncates=truncates), lambda: Counter(length=3, truncates=truncates)]) as env:
+        env.reset()
+        steps = [env.step([0, 0]) for _ in range(6)]
+    ends = [[False, False], [True, False], [False, True], [True, False], [False, False], [True, True]]
+    assert [dones.tolist() for _, _, dones, _ in steps] == ends
+    assert [infos["truncated" if truncates else "terminated"].tolist() for *_, infos in steps] == ends
+
+
+@BOTH
 def test_returned_arrays_are_the_callers_to_keep(kind):
     with kind([lambda: Counter(length=2)] * 2) as env:
         kept = [env.reset()]
@@ -539,14 +550,17 @@ def test_gymnasium_agrees_step_by_step():
         own = gymnasium.make("CartPole-v1")
         state = own.reset(seed=11)[0]
         np.testing.assert_array_equal(env.reset()[0], state)
-        for action in [0, 1, 1, 0] * 20:
+        ends = 0
+        for action in [*[0, 1, 1, 0] * 5, *[0] * 60]:
             state, reward, terminated, truncated, _ = own.step(action)
             states, rewards, _, infos = env.step([action])
             np.testing.assert_array_equal(infos["final_states"][0], state)
             assert (rewards[0], infos["terminated"][0], infos["truncated"][0]) == (reward, terminated, truncated)
             if terminated or truncated:
+                ends += 1
                 state = own.reset()[0]
             np.testing.assert_array_equal(states[0], state)
+        assert ends > 2
 
 
 def test_large_infos_arrive_whole():
