@@ -263,7 +263,9 @@ def test_settings_that_numpy_computed_are_resumed_with(demos, tmp_path):
     lr = np.logspace(-4, -3, 2)[0]
     algo = make("BC", 0, tmp_path, lr=lr)
     learn(algo, demos, num_epochs=np.int64(2))
-    learn(make("BC", 0, tmp_path, lr=lr), demos, resume=True)
+    resumed = make("BC", 0, tmp_path, lr=lr)
+    learn(resumed, demos, resume=True)
+    assert (algo.epochs, resumed.epochs) == (2, 6)
 
 
 def test_a_refused_checkpoint_leaves_all_as_it_was(demos, tmp_path):
