@@ -134,7 +134,7 @@ class SubProcVecEnv(VecEnv):
 
     def like(self, env_fns: Sequence[Callable[[], Any]]) -> "SubProcVecEnv":
         """Other environments, stepped in the same way."""
-        return SubProcVecEnv(env_fns, num_workers=self._num_workers, timeout=self._timeout)
+        return type(self)(env_fns, num_workers=self._num_workers, timeout=self._timeout)
 
     def _reset(self, seeds: list[list[int]]) -> None:
         self._ask("reset", [("reset", (seeds[start:stop],)) for start, stop in self._slices])

@@ -114,9 +114,8 @@ def _is_inflated(size: int, file_size: int) -> bool:
 
 def _read_npz(reader: Reader) -> dict[str, Any]:
     archive = open_archive(reader, compressed=True)
-    members = {
-        name: archive.getinfo(f"{name}.npy") for name in (*FIELDS, "metadata") if f"{name}.npy" in archive.NameToInfo
-    }
+    names = {f"{name}.npy": name for name in (*FIELDS, "metadata")}
+    members = {names[member.filename]: member for member in archive.infolist() if member.filename in names}
     size = sum(member.file_size for member in members.values())
     if _is_inflated(size, reader.size):
         raise RefusedError(
