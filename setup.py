@@ -10,13 +10,21 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "ilpyt/__init__.py").read_t
 
 BOX2D = ["box2d>=2.3.10", "pygame>=2.1.3"]
 ATARI = ["ale-py>=0.10", "opencv-python-headless>=4.8"]  # gymnasium resizes images with OpenCV
-REPORT = ["matplotlib>=3.8"]
-TEST = [*BOX2D, *REPORT, "pytest>=7.4", "pytest-timeout>=2.1", "hypothesis>=6.80"]
+CLI = ["tyro>=1.0"]
+PLOT = ["matplotlib>=3.8"]
+VIDEO = ["imageio-ffmpeg>=0.5"]  # which brings ffmpeg
+RECORD = ["pygame>=2.1.3"]
+MINARI = ["minari[hdf5]>=0.5.3"]  # with NumPy 2 only
+WANDB = ["wandb>=0.17"]
+NOTEBOOK = ["ipykernel>=6", "nbclient>=0.10"]
+ALL = [*BOX2D, *ATARI, *CLI, *PLOT, *VIDEO, *RECORD, *MINARI, *WANDB, *NOTEBOOK]
+TEST = [*BOX2D, *CLI, *PLOT, *VIDEO, "pytest>=7.4", "pytest-timeout>=2.1", "hypothesis>=6.80"]
 DOCS = ["pdoc3>=0.11", "markdown<3.11"]  # Markdown 3.11 breaks the section headings that pdoc3 writes
 DEV = [
     *TEST,
     *DOCS,
-    *ATARI,
+    *ALL,
+    "minari[create]",  # its data collector, which needs jax
     "pytest-xdist>=3.3",
     "ruff>=0.6",
     "mypy>=1.11",
@@ -44,5 +52,18 @@ setup(
         "tensorboard>=2.14",
         "tqdm>=4.65",
     ],
-    extras_require={"box2d": BOX2D, "atari": ATARI, "report": REPORT, "test": TEST, "dev": DEV},
+    extras_require={
+        "box2d": BOX2D,
+        "atari": ATARI,
+        "cli": CLI,
+        "plot": PLOT,
+        "video": VIDEO,
+        "record": RECORD,
+        "minari": MINARI,
+        "wandb": WANDB,
+        "notebook": NOTEBOOK,
+        "all": ALL,
+        "test": TEST,
+        "dev": DEV,
+    },
 )

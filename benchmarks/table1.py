@@ -208,7 +208,7 @@ def main() -> None:
             from publish import publish
             from report import write_report
         except ModuleNotFoundError as error:
-            raise SystemExit(f"the report needs {error.name}: pip install -e '.[report]'") from None
+            raise SystemExit(f"the report needs {error.name}: pip install -e '.[plot]'") from None
         if args.report:
             write_report(args.out, args.out / "report.md")
         if args.publish:

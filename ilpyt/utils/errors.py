@@ -22,6 +22,10 @@ class SaveError(IlpytError, OSError):
     """A file couldn't be written: the disk is full, a folder read-only. What was there before is as it was."""
 
 
+class MissingExtraError(IlpytError, ImportError):
+    """An optional package isn't installed; the message names the extra of ilpyt that brings it."""
+
+
 class TrainingError(IlpytError, RuntimeError):
     """Training can't go on, for instance because a loss is no longer finite."""
 

@@ -13,7 +13,8 @@ import torch
 
 import ilpyt
 from ilpyt.utils.checkpoint import atomic_write, saved_steps
-from ilpyt.utils.errors import TrainingInterrupted
+from ilpyt.utils.errors import MissingExtraError, TrainingInterrupted
+from ilpyt.utils.extras import require
 from ilpyt.utils.logger import CSVSink
 from ilpyt.utils.seed_utils import preserved_random_state, set_seed
 
@@ -137,3 +138,20 @@ def test_time_is_kept():
     step, metrics = sink.last
     assert (step, metrics["loss"]) == (4, 1.0)
     assert metrics["seconds"] >= 0.01
+
+
+def test_what_is_missing_is_named_with_its_extra(monkeypatch):
+    assert require("json.decoder", "json") is sys.modules["json.decoder"]
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(MissingExtraError, match=r"^this needs wandb: pip install 'ilpyt\[wandb\]'$"):
+        require("wandb", "wandb")
+    with pytest.raises(ImportError):
+        require("wandb.sdk", "wandb")
+
+
+def test_a_package_that_is_there_but_broken_says_so_itself(tmp_path, monkeypatch):
+    (tmp_path / "broken_package.py").write_text("import what_it_needs_is_missing")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="what_it_needs_is_missing") as raised:
+        require("broken_package", "extra")
+    assert not isinstance(raised.value, MissingExtraError)
