@@ -5,18 +5,41 @@
         returns = ilpyt.runners.evaluate(agent, env, num_episodes=100)
 
 They lie in the repository's `model_zoo/<algorithm>/<env_id>/`: the weights of all networks, and `card.json`.
+`load_run` makes the agent of a run of your own again.
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ilpyt import __version__
 from ilpyt.agents import BaseAgent
-from ilpyt.algos import ALGORITHMS
-from ilpyt.envs import build_env
-from ilpyt.presets import find_settings
+from ilpyt.algos.run_folder import read_config
+from ilpyt.envs import VecEnv, build_env
+from ilpyt.presets import Settings, find_settings, make_agent
+from ilpyt.utils.errors import DataError
 
 ZOO = Path(__file__).parents[1] / "model_zoo"
+
+
+@dataclass
+class Policy:
+    """A trained agent, and where it acts.
+
+    Attributes:
+        agent: in test mode: its `step` acts greedily.
+        env_id: its environment.
+        env_kwargs: keywords of `build_env` that it needs there, such as wrappers.
+    """
+
+    agent: BaseAgent
+    env_id: str
+    env_kwargs: dict[str, Any]
+
+    def build_env(self, **kwargs: Any) -> VecEnv:
+        """Environments that it can act in; `kwargs` of `ilpyt.envs.build_env` go before its own."""
+        return build_env(self.env_id, **{**self.env_kwargs, **kwargs})
 
 
 def load(algo: str, env_id: str, folder: str | Path = ZOO) -> BaseAgent:
@@ -42,12 +65,76 @@ def load(algo: str, env_id: str, folder: str | Path = ZOO) -> BaseAgent:
         DataError: its weights are broken, or not of the networks that the settings ask for.
     """
     cell = _cell(algo, env_id, folder)
-    settings = find_settings(algo, env_id)
-    with build_env(env_id, **{**settings.env, "num_env": 1}) as env:
-        agent = ALGORITHMS[algo].make_agent(env, net=settings.net, **settings.agent)
-    agent.load(cell)
+    return _load(cell, algo, env_id, find_settings(algo, env_id)).agent
+
+
+def load_run(folder: str | Path, env_id: str | None = None) -> Policy:
+    """The agent that a run has trained, with the latest weights in its folder.
+
+    It is made again by what `config.json` says: exactly, if `ilpyt.presets.make_algorithm` or the command line made it;
+    else by the algorithm's defaults, if these give the networks that the file describes.
+
+    Args:
+        folder: the run's `save_path`.
+        env_id: its environment, such as 'my_module:MyEnv-v0'; None: the one in the file, which may come from a
+            stranger and therefore name no module.
+
+    Raises:
+        FileNotFoundError: there is no such run, or no weights.
+        DataError: `config.json` is broken, or the agent can't be made again by it.
+    """
+    config = read_config(folder)
+    recipe = config.get("recipe") or {"algorithm": config["algorithm"], "env_id": config["env"].get("env_id")}
+    env_id, recorded = env_id or str(recipe.get("env_id")), recipe.get("env_id")
+    if env_id == recorded and ":" in env_id and env_id.rpartition(":")[0] not in ("gym", "gymnasium"):
+        raise DataError(
+            f"{folder} would import a module for {env_id!r}; if you trust it, name the environment yourself"
+        )
+    try:
+        settings = Settings.read(recipe)
+        policy = _load(Path(folder), str(recipe.get("algorithm")), env_id, settings)
+    except (DataError, TypeError, ValueError) as error:
+        raise DataError(f"the agent of {folder} can't be made again: {error}{_because(config)}") from error
+    made = {name: str(net) for name, net in policy.agent.named_nets()}
+    if "recipe" not in config and made != config["nets"]:
+        raise DataError(
+            f"{folder} was trained by a script, with other networks than {recipe['algorithm']}'s defaults: load it "
+            "there, by load_path or agent.load"
+        )
+    return policy
+
+
+def find(policy: str | Path, env_id: str | None = None) -> Policy:
+    """The agent of a run by its folder, or one of the zoo by its name, such as 'GAIL/LunarLander-v2'.
+
+    Raises:
+        FileNotFoundError, DataError, ValueError: see `load_run` and `load`.
+    """
+    if Path(policy).is_dir():
+        return load_run(policy, env_id)
+    algo, _, cell = str(policy).partition("/")
+    if not cell or str(policy).startswith((".", "/")):
+        raise FileNotFoundError(
+            f"there is no folder {str(policy)!r}; a policy is a run's folder, or one of the zoo: 'GAIL/LunarLander-v2'"
+        )
+    settings = find_settings(algo, cell)
+    return _load(_cell(algo, cell, ZOO), algo, cell if env_id is None else env_id, settings)
+
+
+def _load(folder: Path, algo: str, env_id: str, settings: Settings) -> Policy:
+    """The agent of these settings with the weights in a folder, in test mode."""
+    own = {name: value for name, value in settings.env.items() if name not in ("num_env", "vecenv_type", "timeout")}
+    with build_env(env_id, num_env=1, **own) as env:
+        agent = make_agent(algo, env, settings)
+    agent.load(folder)
     agent.set_test()
-    return agent
+    return Policy(agent, env_id, own)
+
+
+def _because(config: dict[str, Any]) -> str:
+    """A reason that may be behind it: it was written by another version."""
+    wrote = config["versions"].get("ilpyt")
+    return "" if wrote == __version__ else f" (it was written by ilpyt {wrote}, this is {__version__})"
 
 
 def card(algo: str, env_id: str, folder: str | Path = ZOO) -> dict[str, Any]:

@@ -168,12 +168,12 @@ class AppL(BaseAlgorithm):
         why, iterations = "Reached the goal" if has_reached else "Ended", len(self._policies) - 1
         self.say(f"{why} after {iterations} iterations, margin {self.matching.margin:.4g}; kept no. {self._best}.")
 
-    def test(self, num_episodes: int = 100) -> list[float]:
+    def test(self, num_episodes: int = 100, record_video: str | Path | None = None) -> list[float]:
         """Play test episodes; see `BaseAlgorithm.test`, and `select`."""
         agent = self.agent
         self.agent = self.mixture if self._tests_mixture else agent  # type: ignore[assignment]
         try:
-            return super().test(num_episodes)
+            return super().test(num_episodes, record_video)
         finally:
             self.agent = agent
 

@@ -4,7 +4,7 @@ import abc
 import copy
 import logging
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,11 +19,12 @@ from ilpyt.algos.run_folder import CHECKPOINT, RUN_FILES, RunFolder, differences
 from ilpyt.envs.vec_env import VecEnv
 from ilpyt.runners.experiences import Experiences
 from ilpyt.runners.runner import Runner, evaluate
+from ilpyt.runners.video import Film, check_video, write_video
 from ilpyt.utils.checkpoint import atomic_write, check_like
 from ilpyt.utils.errors import DataError, SaveError, TrainingError, TrainingInterrupted
 from ilpyt.utils.interrupts import Interrupts
-from ilpyt.utils.logger import CSVSink, Logger, Progress, TensorBoardSink, say
-from ilpyt.utils.seed_utils import TEST_SEED, get_random_state, set_random_state
+from ilpyt.utils.logger import CSVSink, Logger, Progress, Sink, TensorBoardSink, say
+from ilpyt.utils.seed_utils import TEST_SEED, VALIDATION_SEED, get_random_state, set_random_state
 from ilpyt.utils.versions import package_versions
 
 log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class BaseAlgorithm(abc.ABC):
         self.logger: Logger | None = None
         self._has_trained = self._has_tested = False
         self._parts: dict[str, Any] = {}
+        self.recipe: dict[str, Any] | None = None  # how `make_algorithm` made it, for `config.json`
         self.initialize(**kwargs)
 
     def initialize(
@@ -66,6 +68,8 @@ class BaseAlgorithm(abc.ABC):
         use_gpu: bool = False,
         *,
         progress: bool = True,
+        sinks: Sequence[Sink] = (),
+        video_interval: int | None = None,
     ) -> None:
         """Take environment and agent.
 
@@ -76,6 +80,9 @@ class BaseAlgorithm(abc.ABC):
             load_path: a folder with weights to start from.
             use_gpu: run networks on the GPU.
             progress: show a progress bar and messages on stderr.
+            sinks: where metrics are written to beside `progress.csv` and TensorBoard, such as a `WandbSink`.
+            video_interval: steps, as the algorithm counts them in its log, between videos of an episode for TensorBoard
+                and `sinks`; None: no videos.
 
         Raises:
             SaveError: `save_path` can't be written to.
@@ -90,12 +97,17 @@ class BaseAlgorithm(abc.ABC):
             raise TypeError(
                 f"{type(self).__name__} trains agents of class {self.agent_class.__name__}, not {type(agent).__name__}"
             )
+        if video_interval is not None and video_interval < 1:
+            raise ValueError(f"video_interval must be at least 1, got {video_interval}")
         if use_gpu and not torch.cuda.is_available():
             raise RuntimeError("use_gpu=True, but PyTorch finds no GPU; leave it out to run on the CPU")
         self.env = env
         self.agent = agent
         self.use_gpu = use_gpu
         self.progress = progress
+        self.sinks = list(sinks)
+        self.video_interval = video_interval
+        self._video_due = 0
         self.save_path = Path(save_path)
         self._folder = RunFolder(self.save_path)
         agent.to_gpu() if use_gpu else agent.to_cpu()
@@ -120,7 +132,7 @@ class BaseAlgorithm(abc.ABC):
     def train(self, *args: Any, **kwargs: Any) -> None:
         """Train the agent."""
 
-    def test(self, num_episodes: int = 100) -> list[float]:
+    def test(self, num_episodes: int = 100, record_video: str | Path | None = None) -> list[float]:
         """Play test episodes with the greedy policy, and write their returns to `<save_path>/test_results.npy`.
 
         The episodes are played on environments of their own, episode k always with the same seed, so that agents are
@@ -129,10 +141,19 @@ class BaseAlgorithm(abc.ABC):
 
         Args:
             num_episodes: number of episodes.
+            record_video: an mp4 file, for the first three of them; no screen is needed.
 
         Returns:
             the undiscounted return of each.
+
+        Raises:
+            MissingExtraError, EnvError: a video was asked for, and can't be made.
+            SaveError: results or video can't be written.
         """
+        film = None
+        if record_video is not None:  # what it lacks is said before the test
+            check_video(record_video)
+            film = Film(self.agent, self.env, min(3, num_episodes), use_gpu=self.use_gpu)
         if not (self._has_trained or self._has_tested or self._tests_own_run):
             self._move_aside("test_results.npy")
         self._has_tested = True
@@ -140,6 +161,9 @@ class BaseAlgorithm(abc.ABC):
         with atomic_write(self.save_path / "test_results.npy") as file:
             np.save(file, np.array(returns))
         self.say(f"Test: {np.mean(returns):.2f} +/- {np.std(returns):.2f} over {num_episodes} episodes.")
+        if record_video is not None and film is not None:
+            write_video(record_video, film, film.fps)
+            self.say(f"The first {len(film.returns)} of them are in {record_video}.")
         return returns
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
@@ -147,6 +171,10 @@ class BaseAlgorithm(abc.ABC):
         if self.logger is None:
             raise RuntimeError("log is for use inside `with self.training(...)`")
         self.logger.write(step, metrics)
+        if self.video_interval is not None and step >= self._video_due:
+            self._video_due = step + self.video_interval
+            film = Film(self.agent, self.env, seed=VALIDATION_SEED, use_gpu=self.use_gpu)
+            self.logger.show(step, *film.small())
 
     def say(self, text: str) -> None:
         """Print a line for the user, unless `progress` is off."""
@@ -217,8 +245,9 @@ class BaseAlgorithm(abc.ABC):
         if resume:
             table.rewind(self.steps_done)
         events = TensorBoardSink(self.save_path, purge_step=self.steps_done + 1 if resume else None)
-        self.logger = Logger([table, events, bar], seconds)
+        self.logger = Logger([table, events, bar, *self.sinks], seconds)
         try:
+            self.logger.describe(self._config)
             yield
         except BaseException:
             with suppress(SaveError):  # the first failure is the one to report
@@ -287,7 +316,8 @@ class BaseAlgorithm(abc.ABC):
 
     def _compare(self, former: Mapping[str, Any]) -> None:
         """Say what is asked for otherwise than before the resumption."""
-        for text in differences({**former, "versions": None}, {**self._config, "versions": None}):
+        apart: dict[str, Any] = {"versions": None, "recipe": None}
+        for text in differences({**former, **apart}, {**self._config, **apart}):
             self.say(f"Before, it was {text}.")
         for text in differences(former.get("versions"), self._config["versions"]):
             self.say(f"The checkpoint was written by {text}; what comes may differ in the last digits.")
@@ -342,6 +372,7 @@ class BaseAlgorithm(abc.ABC):
                 for name, value in config.items()
             },
             "versions": package_versions(),
+            **({} if self.recipe is None else {"recipe": self.recipe}),
         }
 
 

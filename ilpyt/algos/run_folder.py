@@ -17,7 +17,8 @@ log = logging.getLogger(__name__)
 
 TEST_RESULTS = "test_results.npy"
 CHECKPOINT = "checkpoint.pt"  # all that resuming needs
-RUN_FILES = ("*_[0-9]*.pth", CHECKPOINT, "progress.csv", "events.out.tfevents.*", "config.json", TEST_RESULTS)
+CONFIG = "config.json"
+RUN_FILES = ("*_[0-9]*.pth", CHECKPOINT, "progress.csv", "events.out.tfevents.*", CONFIG, TEST_RESULTS)
 
 
 class RunFolder:
@@ -82,7 +83,7 @@ class RunFolder:
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write `config.json`."""
-        with atomic_write(self.path / "config.json") as file:
+        with atomic_write(self.path / CONFIG) as file:
             file.write(json.dumps(config, indent=2).encode())
 
     def write_checkpoint(self, identity: Mapping[str, Any], content: Mapping[str, Any]) -> None:
@@ -117,6 +118,33 @@ class RunFolder:
             if differing:
                 raise DataError(f"{path} is of another {what}: {', '.join(differing)[:500]}")
         return checkpoint
+
+
+def read_config(path: str | Path) -> dict[str, Any]:
+    """The `config.json` that a run has written.
+
+    Args:
+        path: the file, or the run's folder.
+
+    Raises:
+        FileNotFoundError: it isn't there.
+        DataError: it isn't what a run writes.
+    """
+    path = Path(path)
+    file = path / CONFIG if path.is_dir() else path
+    if not file.is_file():
+        there = "; a training that has begun writes one" if path.is_dir() else ""
+        raise FileNotFoundError(f"there is no {file.absolute()}{there}")
+    try:
+        config = json.loads(file.read_text())
+        check_small(config)
+    except (ValueError, RecursionError, RefusedError) as error:
+        raise DataError(f"{file} is broken, or not the {CONFIG} of a run: {str(error)[:200]}") from None
+    kinds = {"algorithm": str, "agent": dict, "nets": dict, "env": dict, "train": dict, "versions": dict}
+    wrong = [name for name, kind in kinds.items() if not isinstance(config, dict) or type(config.get(name)) is not kind]
+    if wrong:
+        raise DataError(f"{file} isn't the {CONFIG} of a run: it doesn't say {', '.join(wrong)}")
+    return dict(config)
 
 
 def differences(its: Any, own: Any, name: str = "") -> list[str]:

@@ -85,6 +85,31 @@ def build_env(
     return SubProcVecEnv([env_fn] * num_env, seed, timeout=timeout)
 
 
+def drawing_env(env: VecEnv, render_mode: str = "rgb_array") -> DummyVecEnv:
+    """One environment like those of `env`, in this process, that draws.
+
+    Args:
+        env: whose first function makes it.
+        render_mode: 'rgb_array': frames, by `render()`; 'human': in a window, at every step.
+
+    Raises:
+        EnvError: it can't draw, or not in this way.
+    """
+    own = DummyVecEnv([_drawing(env.env_fns[0], render_mode)])
+    if own.render_mode != render_mode:
+        own.close()
+        raise EnvError(
+            f"{own.description['env_id']} was made with render_mode={own.render_mode!r} and can't draw as "
+            f"{render_mode!r}: have the function that makes it pass render_mode={render_mode!r}"
+        )
+    return own
+
+
+def _drawing(env_fn: Callable[[], Any], render_mode: str) -> Callable[[], Any]:
+    """The function for environments that draw; somebody else's as it is."""
+    return env_fn.drawing(render_mode) if isinstance(env_fn, EnvFactory | WrappedEnv) else env_fn
+
+
 @dataclass(frozen=True)
 class WrappedEnv:
     """Makes an environment with wrappers around it."""
@@ -96,6 +121,10 @@ class WrappedEnv:
     def name(self) -> str:
         """What to call it."""
         return name_of(self.env_fn)
+
+    def drawing(self, render_mode: str) -> "WrappedEnv":
+        """One whose environments draw."""
+        return replace(self, env_fn=_drawing(self.env_fn, render_mode))
 
     def __call__(self) -> gymnasium.Env:
         """A new environment."""
@@ -121,6 +150,10 @@ class EnvFactory:
     def name(self) -> str:
         """What to call it."""
         return str(self.spec.id)
+
+    def drawing(self, render_mode: str) -> "EnvFactory":
+        """One whose environments draw."""
+        return replace(self, make_kwargs={**self.make_kwargs, "render_mode": render_mode})
 
     def __call__(self) -> Any:
         """A new environment."""

@@ -4,10 +4,13 @@ Settings are data, and nothing in the library branches on an environment: `SETTI
 `make_algorithm(algorithm, env_id)` makes an algorithm by them.
 """
 
+import difflib
+from contextlib import suppress
 from typing import Any
 
+from ilpyt.agents import BaseAgent
 from ilpyt.algos import ALGORITHMS, BaseAlgorithm
-from ilpyt.envs import build_env
+from ilpyt.envs import VecEnv, build_env
 from ilpyt.presets.a2c import A2C
 from ilpyt.presets.appl import APPL
 from ilpyt.presets.bc import BC
@@ -32,29 +35,61 @@ SETTINGS: dict[str, dict[str, Settings]] = {
 }
 
 
-def make_algorithm(algo: str, env_id: str, seed: int = 0, **kwargs: Any) -> BaseAlgorithm:
-    """An algorithm with its agent and environments, by the settings for one of the paper's environments.
+def make_algorithm(
+    algo: str, env_id: str, seed: int = 0, settings: Settings | None = None, **kwargs: Any
+) -> BaseAlgorithm:
+    """An algorithm with its agent and environments, by settings.
 
         algo = make_algorithm("GAIL", "CartPole-v0")
         algo.train(**SETTINGS["GAIL"]["CartPole-v0"].train, expert_demos="demos/CartPole-v0/demos.pkl")
 
+    Its runs say in `config.json` how it was made, so that `ilpyt.zoo.load_run` can make the agent again.
+
     Args:
         algo: its name, a key of `SETTINGS`.
-        env_id: the environment, a key of `PAPER_ENVS`.
+        env_id: the environment.
         seed: of the random numbers of Python, NumPy and PyTorch, and of the environments.
+        settings: None: those for one of the paper's environments, a key of `PAPER_ENVS`.
         kwargs: of the algorithm: `save_path`, `load_path`, `use_gpu`, `progress`.
 
     Returns:
         the algorithm; close its environments when done, by `algo.env.close()` or `with algo.env:`.
 
     Raises:
-        ValueError: there are no settings for this algorithm and environment.
+        ValueError: there is no such algorithm, or there are no settings for it in this environment.
     """
-    settings = find_settings(algo, env_id)
+    settings = find_settings(algo, env_id) if settings is None else settings
+    kind = find_algorithm(algo)
     set_seed(seed)
     env = build_env(env_id, seed=seed, **settings.env)
-    agent = ALGORITHMS[algo].make_agent(env, net=settings.net, **settings.agent)
-    return ALGORITHMS[algo](agent=agent, env=env, **kwargs)
+    try:
+        algorithm = kind(agent=make_agent(algo, env, settings), env=env, **kwargs)
+    except BaseException:
+        env.close()
+        raise
+    with suppress(ValueError):  # what a file can't say is left to the script that says it
+        spelled = settings.spell()
+        del spelled["train"]  # what it is trained with is for `train` to say
+        algorithm.recipe = {"algorithm": algo, "env_id": env_id, "seed": seed, **spelled}
+    return algorithm
+
+
+def make_agent(algo: str, env: VecEnv, settings: Settings) -> BaseAgent:
+    """The agent of an algorithm, by settings."""
+    return find_algorithm(algo).make_agent(env, net=settings.net, **settings.agent)
+
+
+def find_algorithm(algo: str) -> type[BaseAlgorithm]:
+    """`ALGORITHMS[algo]`.
+
+    Raises:
+        ValueError: there is none; the message has the names that there are.
+    """
+    if algo not in ALGORITHMS:
+        nearest = difflib.get_close_matches(algo.upper(), [name.upper() for name in ALGORITHMS], n=1, cutoff=0.5)
+        hint = "".join(f" Did you mean {name}?" for name in ALGORITHMS if name.upper() in nearest)
+        raise ValueError(f"there is no algorithm {algo!r}.{hint} There are {', '.join(ALGORITHMS)}.")
+    return ALGORITHMS[algo]
 
 
 def find_settings(algo: str, env_id: str) -> Settings:
@@ -63,11 +98,19 @@ def find_settings(algo: str, env_id: str) -> Settings:
     Raises:
         ValueError: there are none; the message has the names that there are.
     """
-    if algo not in SETTINGS:
-        raise ValueError(f"there are no settings for an algorithm {algo!r}, but for {', '.join(SETTINGS)}")
+    find_algorithm(algo)
     if env_id not in SETTINGS[algo]:
         raise ValueError(f"{algo} has no settings for {env_id!r}, but for {', '.join(SETTINGS[algo])}")
     return SETTINGS[algo][env_id]
 
 
-__all__ = ["PAPER_ENVS", "SETTINGS", "PaperEnv", "Settings", "find_settings", "make_algorithm"]
+__all__ = [
+    "PAPER_ENVS",
+    "SETTINGS",
+    "PaperEnv",
+    "Settings",
+    "find_algorithm",
+    "find_settings",
+    "make_agent",
+    "make_algorithm",
+]

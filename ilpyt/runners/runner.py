@@ -101,7 +101,7 @@ class Runner:
             seed: see `VecEnv.reset`.
         """
         steps: list[list[tuple]] = [[] for _ in range(num_episodes)]
-        for k, i, (states, actions, rewards, dones, infos) in self._episodes(num_episodes, seed):
+        for k, i, (states, actions, rewards, dones, infos) in self.play_steps(num_episodes, seed):
             steps[k].append((states[i], actions[i], rewards[i], dones[i], infos["truncated"][i]))
         columns = zip(*(step for episode in steps for step in episode), strict=True)
         fields = dict(zip(FIELDS, map(np.stack, columns), strict=True))
@@ -119,7 +119,7 @@ class Runner:
         """
         steps: list[list[tuple]] = [[] for _ in range(num_episodes)]
         episodes: list[dict[str, Any]] = []
-        for k, i, (states, actions, rewards, dones, infos) in self._episodes(num_episodes, None):
+        for k, i, (states, actions, rewards, dones, infos) in self.play_steps(num_episodes, None):
             row = (states[i], actions[i], rewards[i], dones[i], infos["terminated"][i], infos["final_states"][i])
             steps[k].append(row)
         columns = zip(*(step for episode in steps for step in episode), strict=True)
@@ -134,12 +134,19 @@ class Runner:
     def evaluate(self, num_episodes: int, seed: int | Sequence[Sequence[int]] | None = None) -> list[float]:
         """Play as `generate_episodes` does, and keep the returns (undiscounted sums of rewards) only."""
         returns = [0.0] * num_episodes
-        for k, i, (_, _, rewards, _, _) in self._episodes(num_episodes, seed):
+        for k, i, (_, _, rewards, _, _) in self.play_steps(num_episodes, seed):
             returns[k] += float(rewards[i])
         return returns
 
-    def _episodes(self, num_episodes: int, seed: Any) -> Iterator[tuple[int, int, tuple]]:
-        """Play; yields (episode, environment, step of all environments) for every step that counts."""
+    def play_steps(
+        self, num_episodes: int, seed: int | Sequence[Sequence[int]] | None = None
+    ) -> Iterator[tuple[int, int, tuple]]:
+        """Play as `generate_episodes` does, step by step.
+
+        Yields:
+            for every step that counts its episode, its environment i, and of all N environments what the step was:
+            (states, actions, rewards, dones, infos), each [N, ...].
+        """
         if num_episodes < 1:
             raise ValueError(f"num_episodes must be at least 1, got {num_episodes}")
         self.reset(seed)

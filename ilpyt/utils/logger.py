@@ -5,25 +5,37 @@ import csv
 import io
 import math
 import sys
+import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
 from tqdm import tqdm
 
 from ilpyt.utils.checkpoint import atomic_write
 from ilpyt.utils.errors import SaveError
+from ilpyt.utils.extras import require
 
 Metrics = Mapping[str, float]
 
 
 class Sink(abc.ABC):
-    """A place that metrics are written to."""
+    """A place that metrics are written to. Extend it by `write`, and by what else it can take."""
+
+    def describe(self, config: Mapping[str, Any]) -> None:
+        """Training begins, or goes on; `config` is what its `config.json` says."""
+        return
 
     @abc.abstractmethod
     def write(self, step: int, metrics: Metrics) -> None:
         """Record metrics at a step; the algorithm says what a step is (an epoch, an env step)."""
+
+    def show(self, step: int, frames: Sequence[np.ndarray], fps: int) -> None:
+        """Record a video at a step: frames uint8 [H, W, 3], and how many of them make a second."""
+        return
 
     def close(self) -> None:
         """Nothing more will come."""
@@ -82,7 +94,24 @@ class TensorBoardSink(Sink):
         """`purge_step`: what earlier files say of this step and later ones no longer counts."""
         from torch.utils.tensorboard import SummaryWriter  # slow to import, and not every process trains
 
-        self._writer = SummaryWriter(str(folder), purge_step=purge_step)
+        self._writer: Any = SummaryWriter(str(folder), purge_step=purge_step)
+
+    def describe(self, config: Mapping[str, Any]) -> None:
+        """Record the hyper-parameters, for the tab 'HPARAMS', where runs are compared by what came of them."""
+        from torch.utils.tensorboard.summary import hparams
+
+        described = {name: config.get(name, {}) for name in ("algorithm", "env", "agent", "train")}
+        metrics = dict.fromkeys(("evaluation/return", "episode/return", "validation_loss"), 0.0)
+        for summary in hparams(dict(flat(described)), metrics):
+            self._writer.file_writer.add_summary(summary)
+
+    def show(self, step: int, frames: Sequence[np.ndarray], fps: int) -> None:
+        """Record an animation, for the tab 'IMAGES'."""
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        height, width, colors = frames[0].shape
+        image = Summary.Image(height=height, width=width, colorspace=colors, encoded_image_string=as_gif(frames, fps))
+        self._writer.file_writer.add_summary(Summary(value=[Summary.Value(tag="video", image=image)]), step)
 
     def write(self, step: int, metrics: Metrics) -> None:
         """Record each metric as a scalar, where there is something to report."""
@@ -93,6 +122,42 @@ class TensorBoardSink(Sink):
     def close(self) -> None:
         """Flush and close the event file."""
         self._writer.close()
+
+
+class WandbSink(Sink):
+    """A run of Weights & Biases: `PPO(env=env, sinks=[WandbSink(project="landers")])`."""
+
+    def __init__(self, **init: Any) -> None:
+        """Take the keywords of `wandb.init`, such as `project`, `name`, or `mode='offline'`; nothing is begun yet.
+
+        Raises:
+            MissingExtraError: wandb isn't installed.
+        """
+        self._wandb = require("wandb", "wandb")
+        self._init = init
+        self._run: Any = None
+
+    def describe(self, config: Mapping[str, Any]) -> None:
+        """Begin a run, or go on with the one that was closed."""
+        self._run = self._wandb.init(config=dict(config), **self._init)
+        self._init = {**self._init, "id": self._run.id, "resume": "allow"}
+
+    def write(self, step: int, metrics: Metrics) -> None:
+        """Record what is a number."""
+        self._run.log({name: value for name, value in metrics.items() if not math.isnan(value)}, step=step)
+
+    def show(self, step: int, frames: Sequence[np.ndarray], fps: int) -> None:
+        """Record an animation."""
+        with tempfile.NamedTemporaryFile(suffix=".gif") as file:
+            file.write(as_gif(frames, fps))
+            file.flush()
+            self._run.log({"video": self._wandb.Video(file.name, format="gif")}, step=step)
+
+    def close(self) -> None:
+        """End the run."""
+        if self._run is not None:
+            self._run.finish()
+            self._run = None
 
 
 class Progress(Sink):
@@ -140,9 +205,28 @@ class Logger:
             SaveError: a sink can't write.
         """
         metrics = {**metrics, "seconds": self.seconds}
+        self._tell(lambda sink: sink.write(step, metrics))
+
+    def describe(self, config: Mapping[str, Any]) -> None:
+        """Tell all sinks what is trained.
+
+        Raises:
+            SaveError: a sink can't write.
+        """
+        self._tell(lambda sink: sink.describe(config))
+
+    def show(self, step: int, frames: Sequence[np.ndarray], fps: int) -> None:
+        """Record a video at a step; see `Sink.show`.
+
+        Raises:
+            SaveError: a sink can't write.
+        """
+        self._tell(lambda sink: sink.show(step, frames, fps))
+
+    def _tell(self, call: Callable[[Sink], None]) -> None:
         for sink in self.sinks:
             try:
-                sink.write(step, metrics)
+                call(sink)
             except SaveError:
                 raise
             except OSError as error:
@@ -162,6 +246,23 @@ class Logger:
                 failure = SaveError(f"{type(sink).__name__} can't write the log: {error.strerror or error}")
         if failure is not None:
             raise failure
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of nested dicts by their names, `{"a": {"b": 1}}` as ("a.b", 1); as text unless they are numbers."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value if isinstance(value, bool | int | float) else str(value)
+
+
+def as_gif(frames: Sequence[np.ndarray], fps: int) -> bytes:
+    """An animation of frames uint8 [H, W, 3]."""
+    first, *others = (Image.fromarray(frame) for frame in frames)
+    file = io.BytesIO()
+    first.save(file, "gif", save_all=True, append_images=others, duration=1000 / fps, loop=0)
+    return file.getvalue()
 
 
 def say(text: str) -> None:
