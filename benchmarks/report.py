@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from cell import BASELINES
 from goals import goal, is_rl
 from matplotlib.figure import Figure
 
+from ilpyt.plots.draw import COLORS, EXPERT, GOAL_STYLES, THRESHOLD
 from ilpyt.presets import PAPER_ENVS, SETTINGS
 
 TEXT = Path(__file__).with_name("report.md.in")
@@ -217,7 +217,6 @@ def spread(values: list[float]) -> str:
 
 def draw_curves(cells: Cells, path: Path) -> None:
     """Evaluations in training by env steps, a panel an environment, imitation above reinforcement learning."""
-    colors = dict(zip(SETTINGS, matplotlib.colormaps["tab10"].colors, strict=False))
     figure = Figure(figsize=(4 * len(PAPER_ENVS), 6.4), layout="tight")
     axes = figure.subplots(2, len(PAPER_ENVS))
     for axis_row, wants_rl in zip(axes, (False, True), strict=True):
@@ -227,11 +226,11 @@ def draw_curves(cells: Cells, path: Path) -> None:
                 for k, curve in enumerate(curves):
                     steps, _, returns = zip(*curve, strict=True)
                     label = algo if k == 0 else None
-                    axis.plot(steps, returns, color=colors[algo], lw=1.2, marker=".", ms=3, alpha=0.8, label=label)
-            axis.axhline(known.threshold, color="black", lw=0.8, ls="--")
+                    axis.plot(steps, returns, color=COLORS[algo], lw=1.2, marker=".", ms=3, alpha=0.8, label=label)
+            axis.axhline(known.threshold, **GOAL_STYLES[THRESHOLD])
             if ("Expert", env_id) in cells:
                 low, high = (mean_score(cells[baseline, env_id]) for baseline in BASELINES)
-                axis.axhline(high, color="black", lw=0.8, ls=":")
+                axis.axhline(high, **GOAL_STYLES[EXPERT])
                 axis.set_ylim(low - 0.05 * (high - low), high + 0.1 * (high - low))  # what is below random is cut
             axis.set(xscale="log", xlabel="env steps")
             axis.tick_params(axis="x", which="minor", labelbottom=False)

@@ -13,10 +13,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ilpyt import agents, algos, envs, nets, presets, runners, utils, zoo
+    from ilpyt import agents, algos, envs, nets, plots, presets, runners, utils, zoo
 
 __version__ = "0.1.0"
-__all__ = ["agents", "algos", "envs", "nets", "presets", "runners", "utils", "zoo"]
+__all__ = ["agents", "algos", "envs", "nets", "plots", "presets", "runners", "utils", "zoo"]
 
 
 def __getattr__(name: str) -> ModuleType:
