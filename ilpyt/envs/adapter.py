@@ -11,10 +11,10 @@ from importlib.metadata import version
 from typing import Any, cast
 
 import gymnasium
-import numpy as np
 from gymnasium import spaces
-from gymnasium.wrappers import FlattenObservation, TransformAction, TransformObservation
+from gymnasium.wrappers import TransformAction, TransformObservation
 
+from ilpyt.envs.layout import plain_actions, plain_observations
 from ilpyt.utils.errors import EnvError
 
 
@@ -28,7 +28,15 @@ def adapt(env: Any) -> gymnasium.Env:
     Raises:
         EnvError: a space that ilpyt can't learn from, with what could be done about it.
     """
-    return _plain_observations(_plain_actions(gymnasium_style(env)))
+    adapted = gymnasium_style(env)
+    _, name = _origin(adapted)
+    actions = plain_actions(adapted.action_space, name)
+    if not actions.changes_nothing:
+        adapted = TransformAction(adapted, actions.from_plain, actions.space)
+    observations = plain_observations(adapted.observation_space, name)
+    if not observations.changes_nothing:
+        adapted = TransformObservation(adapted, observations.to_plain, observations.space)
+    return adapted
 
 
 class GymnasiumStyle(gymnasium.Env):
@@ -110,12 +118,20 @@ def convert_space(space: Any) -> spaces.Space:
 
 def describe(env: Any) -> dict[str, str]:
     """Where an environment comes from: its id and, if a package's `make` made it, the package and its version."""
-    # That of the innermost: gymnasium's wrappers make a spec of their own, which fails on gym's.
+    package, env_id = _origin(env)
+    if package == "custom":
+        return {"env_id": env_id, "backend": package}
+    return {"env_id": env_id, "backend": package, "backend_version": version(package)}
+
+
+def _origin(env: Any) -> tuple[str, str]:
+    """The package whose `make` made an environment, and its id; or 'custom' and the name of its class."""
+    # The specification of the innermost: gymnasium's wrappers make one of their own, which fails on gym's.
     spec: Any = getattr(getattr(env, "unwrapped", env), "spec", None)
     package = type(spec).__module__.split(".")[0]
     if package not in ("gym", "gymnasium"):
-        return {"env_id": type(getattr(env, "unwrapped", env)).__name__, "backend": "custom"}
-    return {"env_id": spec.id, "backend": package, "backend_version": version(package)}
+        return "custom", type(getattr(env, "unwrapped", env)).__name__
+    return package, spec.id
 
 
 def _layers(env: Any) -> Iterator[Any]:
@@ -150,55 +166,3 @@ def _parameters(function: Callable) -> set[str]:
     """The names of a function's parameters; `**` if it takes any."""
     parameters = inspect.signature(function).parameters.values()
     return {"**" if p.kind is p.VAR_KEYWORD else p.name for p in parameters}
-
-
-def _plain_actions(env: gymnasium.Env) -> gymnasium.Env:
-    """`env` with actions counted from 0, or a one-dimensional Box."""
-    space = env.action_space
-    if isinstance(space, spaces.Discrete):
-        start = int(space.start)
-        if start == 0:
-            return env
-        return TransformAction(env, lambda action: action + start, spaces.Discrete(int(space.n)))
-    if isinstance(space, spaces.Box) and len(space.shape) == 1:
-        return env
-    raise EnvError(
-        f"actions of {describe(env)['env_id']} are {space}; ilpyt learns Discrete and one-dimensional Box actions. "
-        "Wrap the environment in gymnasium.wrappers.TransformAction to give it one of these."
-    )
-
-
-def _plain_observations(env: gymnasium.Env) -> gymnasium.Env:
-    """`env` with vectors, or images of shape (height, width, channels), for observations."""
-    space = env.observation_space
-    if not isinstance(space, spaces.Box):
-        if not space.is_np_flattenable:
-            raise EnvError(
-                f"observations of {describe(env)['env_id']} are {space}, which has no fixed length; ilpyt learns from "
-                "Box, Discrete, MultiDiscrete, MultiBinary, Tuple and Dict observations. Wrap the environment in "
-                "gymnasium.wrappers.TransformObservation to give it one of these."
-            )
-        return FlattenObservation(env)
-    if len(space.shape) == 1 or (len(space.shape) == 3 and not _channels_first(space.shape)):
-        return env
-    layout = _image_layout(space.shape, space.dtype)
-    low, high = layout(space.low), layout(space.high)
-    return TransformObservation(
-        env, lambda x: layout(np.asarray(x)), spaces.Box(low, high, dtype=cast(Any, space.dtype))
-    )
-
-
-def _channels_first(shape: tuple[int, ...]) -> bool:
-    """Whether an image's shape reads (channels, height, width), as stacked grey frames do."""
-    return shape[0] < min(shape[1:])
-
-
-def _image_layout(shape: tuple[int, ...], dtype: Any) -> Callable[[np.ndarray], np.ndarray]:
-    """How to lay out a Box that is neither a vector nor (height, width, channels)."""
-    if len(shape) == 4:  # a stack of images: their channels side by side
-        return lambda x: np.moveaxis(x, 0, -2).reshape(*shape[1:3], -1)
-    if len(shape) == 3:
-        return lambda x: np.moveaxis(x, 0, -1)
-    if len(shape) == 2 and dtype == np.uint8:
-        return lambda x: x[..., None]
-    return lambda x: x.reshape(-1)
