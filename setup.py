@@ -14,7 +14,7 @@ CLI = ["tyro>=1.0"]
 PLOT = ["matplotlib>=3.8"]
 VIDEO = ["imageio-ffmpeg>=0.5"]  # which brings ffmpeg
 RECORD = ["pygame>=2.1.3"]
-MINARI = ["minari[hdf5]>=0.5.3"]  # with NumPy 2 only
+MINARI = ["minari[hdf5]>=0.5.4"]  # which writes images without loss; with NumPy 2 only
 WANDB = ["wandb>=0.17"]
 NOTEBOOK = ["ipykernel>=6", "nbclient>=0.10"]
 ALL = [*BOX2D, *ATARI, *CLI, *PLOT, *VIDEO, *RECORD, *MINARI, *WANDB, *NOTEBOOK]

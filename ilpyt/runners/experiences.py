@@ -10,12 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ilpyt.runners.arrays import fields_from_arrays
 from ilpyt.runners.batch import Batch
+from ilpyt.runners.fit import fitted_fields
 from ilpyt.utils.demos import FIELDS, read_demos, write_demos
 from ilpyt.utils.errors import DataError
 
 if TYPE_CHECKING:
     from ilpyt.envs import VecEnv
+
+MINARI = "minari:"  # what is before a dataset's id where a file's path could be
 
 
 class Experiences:
@@ -191,14 +195,92 @@ class Experiences:
     def load(cls, path: str | Path) -> "Experiences":
         """Read a demonstration file, also one of the 2021 release, without running anything in it.
 
+        Args:
+            path: the file; or 'minari:ID' for `from_minari`.
+
         Raises:
             FileNotFoundError, DataError.
         """
+        if str(path).startswith(MINARI):
+            return cls.from_minari(str(path).removeprefix(MINARI))
         demos = read_demos(path)
         try:
             return cls(**demos)
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
+
+    @classmethod
+    def from_arrays(
+        cls,
+        states: Any,
+        actions: Any,
+        rewards: Any = None,
+        dones: Any = None,
+        *,
+        terminated: Any = None,
+        truncated: Any = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> "Experiences":
+        """Demonstrations from arrays, tensors or nested lists: of M transitions end to end, or of one episode each.
+
+        Args:
+            states: [M, *obs]; or a list of an array [T, *obs] an episode. One with T + 1 states has also what came
+                after the last action; that is dropped.
+            actions: [M] or [M, A]; or a list of an array [T] or [T, A] an episode.
+            rewards: [M], or a list of [T]; None: zeros, since imitation learns without them.
+            dones: bool [M], the last transition of each episode. Not for lists, where each array is an episode.
+            terminated: bool [M], or a list of one bool, or of bool [T], an episode: it ended by itself. An episode that
+                didn't, if it is given, was cut off. For flat arrays, `terminated` or `truncated` can replace `dones`.
+            truncated: likewise: it was cut off, for instance by a time limit.
+            metadata: where they come from.
+
+        Raises:
+            DataError: what doesn't go together, with field, episode and lengths.
+        """
+        return cls(**fields_from_arrays(states, actions, rewards, dones, terminated, truncated), metadata=metadata)
+
+    @classmethod
+    def from_minari(cls, dataset: Any, num_episodes: int | None = None) -> "Experiences":
+        """The episodes of a Minari dataset, laid out as `build_env` lays out its environment's.
+
+        What an episode's last action led to is dropped. An episode that doesn't end as terminated was cut off.
+
+        Args:
+            dataset: a `minari.MinariDataset`, or the id of one on this disk; nothing is downloaded.
+            num_episodes: the first so many; None: all.
+
+        Raises:
+            MissingExtraError: Minari isn't installed.
+            DataError: no such dataset, a broken one, fewer episodes, or spaces that ilpyt can't learn from.
+        """
+        from ilpyt.runners.minari import read_dataset
+
+        return cls(**read_dataset(dataset, num_episodes))
+
+    def to_minari(self, dataset_id: str, env: "VecEnv", **about: str) -> Any:
+        """Write them as a Minari dataset, with observations and actions as the environment itself has them.
+
+        The last observation of an episode repeats the one before, since there is none after its last transition; an
+        unfinished last episode is written as cut off. The dataset names its environment, so that
+        `recover_environment` makes it, where gymnasium can make it: not one of gym's or that a function makes.
+
+        Args:
+            dataset_id: as Minari has them, 'name-v0' or 'group/name-v0'.
+            env: which they are from; one more such environment is made, and closed.
+            about: `author`, `author_email`, `code_permalink`, `description`, `algorithm_name`; by default, as their
+                metadata have them.
+
+        Returns:
+            the `minari.MinariDataset`.
+
+        Raises:
+            MissingExtraError: Minari isn't installed.
+            DataError: an id that is taken or malformed; see also `fit_to`.
+            SaveError: it can't be written.
+        """
+        from ilpyt.runners.minari import write_dataset
+
+        return write_dataset(self, dataset_id, env, **about)
 
     def fit_to(self, env: "VecEnv", source: str = "demonstrations") -> "Experiences":
         """These experiences with states and actions as `env` has them, after checking that they could come from it.
@@ -212,53 +294,9 @@ class Experiences:
             DataError: empty, another observation or action shape, nan or infinite values, actions out of range. It
                 names field, episode and step.
         """
-        if not len(self):
-            raise DataError(f"{source}: no transitions")
-        name = env.description["env_id"]
-        states, actions = self.states, self.actions
-        if env.type == "discrete" and actions.dim() == 2 and actions.shape[1] == 1:
-            actions = actions[:, 0]
-        for what, tensor, expected in (
-            ("a state", states, env.observation_shape),
-            ("an action", actions, env.action_shape),
-        ):
-            if tuple(tensor.shape[1:]) != expected:
-                origin = f" ({self.metadata['env_id']})" if "env_id" in self.metadata else ""
-                raise DataError(
-                    f"{source}: {what} has shape {list(tensor.shape[1:])}, in {name} it has {list(expected)}; these "
-                    f"are demonstrations of another environment{origin}"
-                )
-        for what, tensor in (("states", states), ("actions", actions), ("rewards", self.rewards)):
-            if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-                row = int(torch.nonzero(~torch.isfinite(tensor))[0, 0])
-                raise DataError(f"{source}: {what} {self._where(row)} hold nan or infinity: {tensor[row].tolist()}")
-        if env.observation_dtype == np.uint8 and states.dtype != torch.uint8:
-            if not torch.equal(states, states.round().clamp(0, 255)):
-                raise DataError(f"{source}: states are {states.dtype}; {name} has images of whole numbers in 0..255")
-            states = states.to(torch.uint8)
-        if env.type == "discrete" and actions.is_floating_point():
-            fractional = torch.nonzero(actions != actions.round())
-            if len(fractional):
-                row = int(fractional[0, 0])
-                raise DataError(
-                    f"{source}: the action {self._where(row)} is {actions[row].item()}; {name} has whole numbers"
-                )
-            actions = actions.long()
-        row_or_none = env.find_invalid_action(actions.cpu().numpy())
-        if row_or_none is not None:
-            raise DataError(
-                f"{source}: the action {self._where(row_or_none)} is {actions[row_or_none].tolist()}, out of range for "
-                f"{name} ({env.action_space})"
-            )
-        if env.type == "continuous":
-            actions = actions.float()
         fitted = self[:]
-        fitted.__dict__.update(states=states, actions=actions)
+        fitted.__dict__.update(fitted_fields(self, env, source))
         return fitted
-
-    def _where(self, row: int) -> str:
-        episode, (start, _) = next((i, b) for i, b in enumerate(self.bounds()) if b[1] > row)
-        return f"of episode {episode}, step {row - start}"
 
     def _join(self) -> None:
         if "states" in self.__dict__:

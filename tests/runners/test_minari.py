@@ -1,0 +1,308 @@
+"""Minari's datasets: what is written is read back, and what Minari collects is what `build_env` would have given."""
+
+import copy
+import importlib
+import warnings
+from collections import OrderedDict
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+
+from ilpyt.envs import build_env
+from ilpyt.runners import Experiences, Runner
+from ilpyt.utils.errors import DataError, SaveError
+
+minari = pytest.importorskip("minari")
+pytest.importorskip("h5py")
+
+FIELDS = ("states", "actions", "rewards", "dones", "truncated")
+SPACES = {
+    "vector": spaces.Box(-1, 1, (3,)),
+    # Minari reads the keys back in alphabetical order
+    "dict": spaces.Dict(OrderedDict(b=spaces.Box(-1, 1, (2,)), a=spaces.Discrete(3, start=1))),
+    "tuple": spaces.Tuple([spaces.MultiBinary(2), spaces.Dict(z=spaces.Box(-1, 1, (2, 2)), y=spaces.Discrete(2))]),
+    "discrete": spaces.Discrete(4, start=2),
+    "image": spaces.Box(0, 255, (36, 40, 3), np.uint8),
+    "channels_first": spaces.Box(0, 255, (3, 36, 40), np.uint8),
+    "grey": spaces.Box(0, 255, (36, 40), np.uint8),
+}
+ACTIONS = {"from_0": spaces.Discrete(3), "from_1": spaces.Discrete(3, start=1), "continuous": spaces.Box(-2, 2, (2,))}
+
+
+class Spaced(gymnasium.Env):
+    """Random observations; action 1 ends an episode, its third step does so by a time limit."""
+
+    def __init__(self, observations, actions):
+        self.observation_space, self.action_space = SPACES[observations], ACTIONS[actions]
+        self.drawn_from = copy.deepcopy(self.observation_space)  # nobody else draws from it
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        if seed is not None:
+            self.drawn_from.seed(seed)
+        return self.drawn_from.sample(), {}
+
+    def step(self, action):
+        assert self.action_space.contains(action)
+        ends = bool(np.all(action == self.action_space.start if self.action_space.shape == () else action > 1))
+        return self.drawn_from.sample(), float(np.sum(action)), ends, False, {}
+
+
+@pytest.fixture(autouse=True)
+def _own_datasets(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "datasets"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _registered():
+    for observations in SPACES:
+        for actions in ACTIONS:
+            gymnasium.register(
+                f"{observations}_{actions}-v0",
+                f"{__name__}:Spaced",
+                max_episode_steps=3,
+                kwargs={"observations": observations, "actions": actions},
+            )
+    yield
+    for observations in SPACES:
+        for actions in ACTIONS:
+            del gymnasium.registry[f"{observations}_{actions}-v0"]
+
+
+class Drawn:
+    """Acts at random."""
+
+    def __init__(self, space, seed=0):
+        self.space, self.random = space, np.random.default_rng(seed)
+
+    def reset(self):
+        pass
+
+    def step(self, states):
+        if isinstance(self.space, spaces.Discrete):
+            return self.random.integers(self.space.n, size=len(states))
+        return self.random.uniform(-2, 2, size=(len(states), *self.space.shape)).astype(np.float32)
+
+
+def play(env, episodes=4, seed=0):
+    """Demonstrations of a random agent in one environment."""
+    return Runner(env, Drawn(env.action_space)).generate_episodes(episodes, seed)
+
+
+def same(a, b):
+    for name in FIELDS:
+        assert getattr(a, name).dtype == getattr(b, name).dtype
+        assert torch.equal(getattr(a, name), getattr(b, name)), name
+
+
+def values(space, data, t):
+    """Step `t` of what Minari read."""
+    if isinstance(space, spaces.Dict):
+        return {key: values(space[key], data[key], t) for key in space}
+    if isinstance(space, spaces.Tuple):
+        return tuple(values(part, item, t) for part, item in zip(space, data, strict=True))
+    return data[t]
+
+
+@pytest.mark.parametrize(
+    ("observations", "actions"),
+    [*((name, "from_0") for name in SPACES), ("vector", "from_1"), ("vector", "continuous"), ("dict", "from_1")],
+)
+def test_what_is_written_is_read_back_and_is_in_the_environments_spaces(observations, actions):
+    with build_env(f"{observations}_{actions}-v0", num_env=1) as env:
+        demos = play(env)
+        dataset = demos.to_minari("spaced/random-v0", env)
+    same(Experiences.load("minari:spaced/random-v0"), demos)
+    assert (len(dataset), dataset.total_steps) == (4, len(demos))
+    for episode, (start, end) in zip(dataset, demos.bounds(), strict=True):
+        for t in range(end - start):
+            assert dataset.observation_space.contains(values(dataset.observation_space, episode.observations, t))
+            assert dataset.action_space.contains(values(dataset.action_space, episode.actions, t))
+        last, repeated = (values(dataset.observation_space, episode.observations, end - start - k) for k in (1, 0))
+        assert str(last) == str(repeated)
+    recovered = dataset.recover_environment()
+    assert recovered.observation_space == SPACES[observations]
+    assert recovered.action_space == ACTIONS[actions]
+    assert recovered.observation_space.contains(recovered.reset(seed=0)[0])
+
+
+def finished(collector, dataset_id, **about):
+    """The dataset of what was collected."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is set to None")  # who made it, and the like
+        warnings.filterwarnings("ignore", message="Implicitly cleaning up")  # Minari leaves that to Python
+        dataset = collector.create_dataset(dataset_id, **about)
+    collector._tmp_dir.cleanup()
+    return dataset
+
+
+@pytest.mark.parametrize("actions", ["from_1", "continuous"])
+@pytest.mark.parametrize("observations", ["vector", "dict", "tuple", "channels_first"])
+def test_what_minari_collects_is_what_ilpyt_would_have(observations, actions):
+    pytest.importorskip("jax")
+    env_id = f"{observations}_{actions}-v0"
+    with build_env(env_id, num_env=1) as env:
+        ours, plain = play(env, seed=[[0, 1, 2, 3]]), env.action_space
+    agent, collector = Drawn(plain), minari.DataCollector(gymnasium.make(env_id))
+    start = 1 if actions == "from_1" else 0
+    for k in range(4):
+        collector.reset(seed=k)
+        ended = False
+        while not ended:
+            _, _, terminated, truncated, _ = collector.step(agent.step([0])[0] + start)
+            ended = terminated or truncated
+    dataset = finished(collector, "collected-v0")
+    same(Experiences.from_minari(dataset), ours)
+    assert set(ours.truncated[ours.dones].tolist()) == {True, False}
+
+
+@pytest.fixture
+def collected():
+    """The scripted expert's 10 episodes on CartPole-v1, as Minari collects them."""
+    pytest.importorskip("jax")
+    collector = minari.DataCollector(gymnasium.make("CartPole-v1"))
+    for seed in range(10):
+        observation, _ = collector.reset(seed=seed)
+        ended = False
+        while not ended:
+            action = int(expert().step(torch.from_numpy(observation)[None])[0])
+            observation, _, terminated, truncated, _ = collector.step(action)
+            ended = terminated or truncated
+    return finished(collector, "CartPole/expert-v0", algorithm_name="heuristic", author="A. Person")
+
+
+def expert():
+    return importlib.import_module("ilpyt.agents.heuristic_agent").CartPoleHeuristicAgent()
+
+
+def test_the_experts_episodes_as_minari_collects_them(collected):
+    with build_env("CartPole-v1", num_env=1) as env:
+        ours = Runner(env, expert()).generate_episodes(10, seed=[list(range(10))])
+    demos = Experiences.from_minari(collected)
+    same(demos, ours)
+    assert demos.get_episode_rewards() == [500] * 10
+    assert demos.metadata == {
+        "env_id": "CartPole-v1",
+        "backend": "gymnasium",
+        "minari_dataset": "CartPole/expert-v0",
+        "minari_version": minari.__version__,
+        "author": "A. Person",
+        "algorithm_name": "heuristic",
+    }
+    same(Experiences.from_minari("CartPole/expert-v0", num_episodes=2), ours[:1000])
+    filtered = minari.MinariDataset(collected.storage, episode_indices=np.array([3, 5]))
+    same(Experiences.from_minari(filtered), ours[torch.cat([torch.arange(1500, 2000), torch.arange(2500, 3000)])])
+    with pytest.raises(DataError, match="holds 10 episodes, 11 were asked for"):
+        Experiences.from_minari(collected, num_episodes=11)
+
+
+@pytest.mark.long
+def test_bc_clones_the_expert_of_a_minari_dataset(collected, tmp_path):
+    from ilpyt.algos import BC
+
+    with build_env("CartPole-v1", num_env=4) as env:
+        score = np.mean(Experiences.from_minari(collected).get_episode_rewards())
+        algo = BC(env=env, save_path=str(tmp_path / "bc"), progress=False)
+        algo.train(num_epochs=100, expert_demos="minari:CartPole/expert-v0")
+        assert np.mean(algo.test(20)) == score == 500
+
+
+# --- what is written beside the arrays
+
+
+@pytest.fixture
+def cartpole():
+    with build_env("CartPole-v0", num_env=1) as env:
+        yield env
+
+
+def raw(dataset_id):
+    return minari.load_dataset(dataset_id).storage.metadata
+
+
+def test_about_goes_into_the_dataset_and_comes_back(cartpole):
+    about = {"author": "A. Person", "author_email": "a@person.org", "algorithm_name": "none", "description": "Random."}
+    play(cartpole).to_minari("a-v0", cartpole, code_permalink="https://person.org", **about)
+    assert raw("a-v0")["author"] == {"A. Person"}
+    assert raw("a-v0")["description"].startswith("Random. Demonstrations of ilpyt hold no observation after")
+    assert 'order_enforce": true' in raw("a-v0")["env_spec"]
+    again = Experiences.from_minari("a-v0")
+    again.to_minari("b-v0", cartpole)
+    assert {**raw("b-v0"), "dataset_id": "a-v0"} == raw("a-v0")
+    with pytest.raises(TypeError, match="not autor"):
+        again.to_minari("c-v0", cartpole, autor="A. Person")
+
+
+def test_an_unfinished_episode_is_written_as_cut_off(cartpole):
+    demos = play(cartpole)[:-1]
+    dataset = demos.to_minari("a-v0", cartpole)
+    assert [bool(episode.truncations[-1]) for episode in dataset] == [False, False, False, True]
+    assert [bool(episode.terminations[-1]) for episode in dataset] == [True, True, True, False]
+
+
+def test_lunar_lander_is_recovered_as_gymnasium_calls_it():
+    pytest.importorskip("Box2D")
+    with build_env("LunarLander-v2", num_env=1) as env:
+        dataset = play(env, 1).to_minari("lander-v0", env)
+    assert dataset.recover_environment().spec.id == "LunarLander-v3"
+
+
+def test_an_environment_that_a_function_makes_is_left_out_and_that_is_said(caplog):
+    with build_env(lambda: Spaced("dict", "from_1"), num_env=1) as env:
+        demos = Experiences.from_arrays([np.ones((2, 5))], [[0, 2]])
+        dataset = demos.to_minari("own-v0", env)
+    assert dataset.env_spec is None
+    assert "own-v0 is written without an environment to recover: Spaced is made by a function" in caplog.text
+    assert "Without an environment to recover: Spaced is made by a function" in raw("own-v0")["description"]
+    assert Experiences.load("minari:own-v0").actions.tolist() == [0, 2]
+    assert "env_id" not in Experiences.load("minari:own-v0").metadata
+
+
+# --- what is refused
+
+
+def test_ids_that_are_not_there_taken_or_malformed(cartpole, tmp_path):
+    demos = play(cartpole)
+    with pytest.raises(DataError, match=rf"no Minari dataset 'x-v0' in {tmp_path}/datasets. It holds none."):
+        Experiences.load("minari:x-v0")
+    demos.to_minari("CartPole/random-v0", cartpole)
+    with pytest.raises(DataError, match=r"Did you mean CartPole/random-v0\?"):
+        Experiences.load("minari:CartPole/randon-v0")
+    with pytest.raises(DataError, match="there is a Minari dataset 'CartPole/random-v0'"):
+        demos.to_minari("CartPole/random-v0", cartpole)
+    for malformed in ("random", "../random-v0", ""):
+        with pytest.raises(DataError, match="no id of a Minari dataset"):
+            demos.to_minari(malformed, cartpole)
+    with pytest.raises(TypeError, match="or the id of one, got int"):
+        Experiences.from_minari(3)
+
+
+def test_a_broken_dataset_is_refused(cartpole, tmp_path):
+    play(cartpole).to_minari("a-v0", cartpole)
+    data = tmp_path / "datasets" / "a-v0" / "data"
+    content = (data / "main_data.hdf5").read_bytes()
+    (data / "main_data.hdf5").write_bytes(content[:100])
+    with pytest.raises(DataError, match="the Minari dataset 'a-v0' can't be read"):
+        Experiences.load("minari:a-v0")
+    (data / "metadata.json").write_text("{}")
+    with pytest.raises(DataError, match="the Minari dataset 'a-v0' in .* can't be read"):
+        Experiences.load("minari:a-v0")
+
+
+def test_demonstrations_of_another_environment_arent_written(cartpole, tmp_path):
+    with pytest.raises(DataError, match=r"a state has shape \[5\], in CartPole-v0 it has \[4\]"):
+        Experiences.from_arrays([np.ones((2, 5))], [[0, 1]]).to_minari("a-v0", cartpole)
+    assert not (tmp_path / "datasets" / "a-v0").exists()
+
+
+def test_a_failure_leaves_no_dataset_behind(cartpole, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(minari.dataset._storages.hdf5_storage.HDF5Storage, "update_episodes", fail)
+    with pytest.raises(SaveError, match="no space left"):
+        play(cartpole).to_minari("a-v0", cartpole)
+    assert not (tmp_path / "datasets" / "a-v0").exists()
