@@ -99,7 +99,7 @@ class AppL(BaseAlgorithm):
             gamma: discount of feature expectations and of the learner, which must be the same; None: the learner's.
             batch_size: env steps of each environment between updates of the learner; None: its own `rollout_steps`.
             num_train: rollouts, each with an update, that the learner gets for each reward.
-            expert_demos: a demonstration file, or `Experiences`; there is no default.
+            expert_demos: a demonstration file, 'minari:ID' or `Experiences`; there is no default.
             features: phi: a function from states [B, *obs] and actions [B] or [B, A] to float [B, K]; or keywords of
                 `FeatureMap`, whose defaults are random Fourier features. One that has `observe` is shown the expert's
                 states first.

@@ -334,7 +334,7 @@ class BaseAlgorithm(abc.ABC):
         """The progress made, which weights are numbered with; the algorithm says in what."""
 
     def load_demos(self, expert_demos: str | Path | Experiences | None) -> Experiences:
-        """Demonstrations from a file or as they are, checked to be from an environment like this one.
+        """Demonstrations from a file, from 'minari:ID' or as they are, checked to be from an environment like this one.
 
         Raises:
             TypeError: there are none.
@@ -342,7 +342,7 @@ class BaseAlgorithm(abc.ABC):
             DataError: see `Experiences.fit_to`.
         """
         if expert_demos is None:
-            raise TypeError("train needs expert_demos: a demonstration file, or Experiences")
+            raise TypeError("train needs expert_demos: a demonstration file, 'minari:ID', or Experiences")
         if isinstance(expert_demos, Experiences):
             demos, source = expert_demos, "expert_demos"
         else:

@@ -49,7 +49,7 @@ class BC(BaseAlgorithm):
         Args:
             num_epochs: passes over the demonstrations, at most.
             batch_size: transitions of one gradient update.
-            expert_demos: a demonstration file, or `Experiences`; there is no default.
+            expert_demos: a demonstration file, 'minari:ID' or `Experiences`; there is no default.
             early_stopping: see above.
             validation_fraction: share of the episodes that early stopping holds out, at least one.
             patience: epochs without a better held-out loss after which training ends; the learning rate falls after a

@@ -70,7 +70,7 @@ class DAgger(BaseAlgorithm):
             beta: probability, by iteration from 0, that the expert acts instead of the learner, or a schedule of it.
                 `EXPERT_FIRST`: in the first iteration only, as the paper often does (section 3);
                 `Linear(1, 0, k)`: less and less; `Exponential(p)`: p to the power of the iteration.
-            expert_demos: demonstrations to begin with; a file, or `Experiences`.
+            expert_demos: demonstrations to begin with; a file, 'minari:ID' or `Experiences`.
             until: stop when the mean return of the validation episodes reaches this, and keep those weights.
             validation_episodes: episodes that the learner plays after each iteration, always with the same seeds, which
                 are not those of `test`. The expert is asked about all their states, often more than are learnt from;

@@ -66,7 +66,7 @@ class GAIL(BaseAlgorithm):
         Args:
             num_episodes: so many episodes have been finished, over all environments.
             rollout_steps: env steps of each environment between updates; None: the learner's own.
-            expert_demos: a demonstration file, or `Experiences`; there is no default.
+            expert_demos: a demonstration file, 'minari:ID' or `Experiences`; there is no default.
             save_interval: env steps between saves of the weights.
             num_steps: so many env steps have been made, over all environments.
             until: the mean return of the last 100 training episodes, or with `eval_interval` that of an evaluation, has

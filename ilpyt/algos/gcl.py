@@ -67,7 +67,7 @@ class GCL(BaseAlgorithm):
             num_episodes: so many episodes have been played.
             num_reward_updates: gradient updates of the cost in each iteration (alg. 2, K).
             batch_size: episodes of the expert, and as many sampled ones, in one of them.
-            expert_demos: a demonstration file, or `Experiences`; there is no default.
+            expert_demos: a demonstration file, 'minari:ID' or `Experiences`; there is no default.
             rollout_episodes: episodes that are played in each iteration; None: 16, or one in each environment if those
                 are more. Environments play equally many, and step on until all are done.
             clone_epochs: passes of behavioral cloning over the demonstrations, to find out how likely they were.

@@ -73,9 +73,14 @@ def _episode(i: int, states: Any, actions: Any, rewards: Any, terminated: Any, t
     """The fields of episode `i`."""
     where = f"episode {i}"
     states, actions = _as_array(states, f"{where}: states"), _as_array(actions, f"{where}: actions")
-    length = len(actions) if actions.ndim else 0
+    if not actions.ndim:
+        raise DataError(
+            f"{where}: states {list(states.shape)} are an episode of vectors or images, but actions are one number; a "
+            "single grey image has the shape [height, width, 1]"
+        )
+    length = len(actions)
     if not length:
-        raise DataError(f"{where} has no actions: {actions.tolist()}; its states {list(states.shape)} need an array")
+        raise DataError(f"{where} has no actions")
     if len(states) not in (length, length + 1):
         raise DataError(
             f"{where} has {len(states)} states and {length} actions; there must be as many, or one state more"

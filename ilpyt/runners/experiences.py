@@ -223,6 +223,9 @@ class Experiences:
     ) -> "Experiences":
         """Demonstrations from arrays, tensors or nested lists: of M transitions end to end, or of one episode each.
 
+        States and actions are as `build_env` lays them out: vectors or images (height, width, channels), whole numbers
+        from 0 or vectors.
+
         Args:
             states: [M, *obs]; or a list of an array [T, *obs] an episode. One with T + 1 states has also what came
                 after the last action; that is dropped.

@@ -65,7 +65,6 @@ def read_dataset(dataset: Any, num_episodes: int | None = None) -> dict[str, Any
 
 def write_dataset(experiences: "Experiences", dataset_id: str, env: "VecEnv", **about: str) -> Any:
     """Write a dataset and load it; see `Experiences.to_minari`."""
-    minari = require("minari", "minari")
     if unknown := set(about) - set(ABOUT):
         raise TypeError(f"to_minari takes {', '.join(ABOUT)}, not {', '.join(sorted(unknown))}")
     about = {name: str(value) for name, value in experiences.metadata.items() if name in ABOUT} | about
@@ -75,23 +74,34 @@ def write_dataset(experiences: "Experiences", dataset_id: str, env: "VecEnv", **
             f"there is a Minari dataset {dataset_id!r} in {folder} already; choose another name or version, or delete "
             f"it: minari delete {dataset_id}"
         )
-    fitted = experiences.fit_to(env)
-    origin = original(env)
-    description = about.pop("description", "")
+    fitted, origin = experiences.fit_to(env), original(env)
+    try:
+        buffers = _buffers(fitted, origin)
+    except (TypeError, ValueError) as error:  # gymnasium's, for instance of Text
+        raise DataError(
+            f"these states can't be turned back into {origin.observations.original}, as Minari has them: {error}"
+        ) from error
+    description = about.get("description", "")
     remarks = [description] if REPEATED in description else [description, REPEATED]
     if origin.spec is None:
         remarks.append(f"Without an environment to recover: {origin.why_no_spec}.")
         log.warning("%s is written without an environment to recover: %s.", dataset_id, origin.why_no_spec)
+    about["description"] = " ".join(remarks).strip()
+    _create(folder, dataset_id, buffers, origin, about)
+    return _load(dataset_id)
+
+
+def _create(folder: Path, dataset_id: str, buffers: list[Any], origin: Original, about: dict[str, str]) -> None:
+    """Write a dataset, whole or not at all."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is set to None|env_spec is None|.*out of date")
         try:
-            minari.create_dataset_from_buffers(
+            require("minari", "minari").create_dataset_from_buffers(
                 dataset_id,
-                _buffers(fitted, origin),
+                buffers,
                 env=origin.spec,
                 observation_space=origin.observations.original,
                 action_space=origin.actions.original,
-                description=" ".join(remarks).strip(),
                 jpeg_encoding=False,  # it would lose what learners see
                 **about,
             )
@@ -100,7 +110,6 @@ def write_dataset(experiences: "Experiences", dataset_id: str, env: "VecEnv", **
             if isinstance(error, OSError):
                 raise SaveError(f"the Minari dataset {dataset_id!r} can't be written to {folder}: {error}") from error
             raise
-    return _load(dataset_id)
 
 
 def _folder(dataset_id: str) -> Path:

@@ -71,12 +71,17 @@ def test_a_specification_makes_the_environment_with_its_wrappers_and_checks():
 
 
 def test_why_there_is_no_specification():
+    def shift_actions(env):
+        env.unwrapped.action_space = spaces.Discrete(2, start=1)
+        return env
+
     scaled = spaces.Box(-1, 1, (4,))
     wrap = [lambda env: gymnasium.wrappers.TransformObservation(env, lambda x: x / 10, scaled)]
     for env_id, wrappers, why in [
         (lambda: gymnasium.make("CartPole-v1").unwrapped.__class__(), [], "made by a function"),
         ("gym:CartPole-v1", [], "made by gym, not by gymnasium"),
         ("CartPole-v1", wrap, "gymnasium can't make CartPole-v1"),
+        ("CartPole-v1", [shift_actions], "its action_space would be Discrete(2), not Discrete(2, start=1)"),
     ]:
         if env_id == "gym:CartPole-v1":
             pytest.importorskip("gym")

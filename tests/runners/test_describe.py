@@ -55,10 +55,11 @@ def test_continuous_actions_and_images_have_ranges():
     images[2, 3] = 200
     text = describe(demos(images, np.arange(12).reshape(6, 2) / 8, metadata={}), "it", [])
     assert "states  uint8 [6, 8, 9, 3]\n  from 0 to 200\n" in text
-    assert (
-        "actions  float32 [6, 2]\n  dimension    min   mean    max\n          0      0  0.625   1.25\n          1  0.125   0.75  1.375\n"
-        in text
-    )
+    assert text.partition("actions  float32 [6, 2]\n")[2].splitlines()[:3] == [
+        "  dimension    min   mean    max",
+        "          0      0  0.625   1.25",
+        "          1  0.125   0.75  1.375",
+    ]
 
 
 def test_long_tables_end():

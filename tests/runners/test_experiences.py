@@ -3,6 +3,8 @@
 import os
 import pickle
 import pickletools
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import torch
 
 import ilpyt
 from ilpyt.runners import Batch, Experiences
-from ilpyt.utils.errors import DataError
+from ilpyt.utils.errors import DataError, MissingExtraError
 from tests.conftest import PAPER_ENV_IDS, ROOT
 
 
@@ -328,6 +330,12 @@ def test_missing_empty_truncated_and_foreign_files(tmp_path):
         Experiences.load(tmp_path / "fields.npz")
     with pytest.raises(ValueError, match=r"\.pkl or \.npz"):
         demos().save(tmp_path / "demos.txt")
+
+
+def test_minari_missing_is_said_with_the_extra_that_brings_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "minari", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'ilpyt\[minari\]'"):
+        Experiences.load(Path("minari:CartPole/expert-v0"))
 
 
 # --- fit_to

@@ -298,6 +298,25 @@ def test_demonstrations_of_another_environment_arent_written(cartpole, tmp_path)
     assert not (tmp_path / "datasets" / "a-v0").exists()
 
 
+def test_text_can_be_read_but_not_written(tmp_path):
+    class Says(gymnasium.Env):
+        observation_space, action_space = spaces.Text(3, charset="ab"), spaces.Discrete(2)
+
+    with build_env(Says, num_env=1) as env:
+        with pytest.raises(DataError, match="can't be turned back into Text"):
+            Experiences.from_arrays([np.zeros((2, 3))], [[0, 1]]).to_minari("says-v0", env)
+    episode = minari.data_collector.EpisodeBuffer(
+        observations=["ab", "b", ""], actions=[0, 1], rewards=[0, 0], terminations=[0, 1], truncations=[0, 0], infos={}
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is set to None|env_spec is None")
+        minari.create_dataset_from_buffers(
+            "says-v0", [episode], observation_space=Says.observation_space, action_space=Says.action_space
+        )
+    laid_out = [spaces.flatten(Says.observation_space, text) for text in ("ab", "b")]
+    np.testing.assert_array_equal(Experiences.load("minari:says-v0").states, laid_out)
+
+
 def test_a_failure_leaves_no_dataset_behind(cartpole, tmp_path, monkeypatch):
     def fail(*_, **__):
         raise OSError("no space left on device")
