@@ -26,6 +26,10 @@ class MissingExtraError(IlpytError, ImportError):
     """An optional package isn't installed; the message names the extra of ilpyt that brings it."""
 
 
+class DisplayError(IlpytError, RuntimeError):
+    """There is no screen to show a window on."""
+
+
 class TrainingError(IlpytError, RuntimeError):
     """Training can't go on, for instance because a loss is no longer finite."""
 
