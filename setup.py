@@ -41,6 +41,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["ilpyt", "ilpyt.*"]),
+    entry_points={"console_scripts": ["ilpyt = ilpyt.cli:main"]},
     package_data={"ilpyt": ["py.typed"]},
     python_requires=">=3.10",
     install_requires=[

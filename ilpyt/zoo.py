@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ilpyt import __version__
 from ilpyt.agents import BaseAgent
 from ilpyt.algos.run_folder import read_config
 from ilpyt.envs import VecEnv, build_env
+from ilpyt.envs.build import imports_module
 from ilpyt.presets import Settings, find_settings, make_agent
 from ilpyt.utils.errors import DataError
+from ilpyt.utils.versions import package_versions
 
 ZOO = Path(__file__).parents[1] / "model_zoo"
 
@@ -86,10 +87,8 @@ def load_run(folder: str | Path, env_id: str | None = None) -> Policy:
     config = read_config(folder)
     recipe = config.get("recipe") or {"algorithm": config["algorithm"], "env_id": config["env"].get("env_id")}
     env_id, recorded = env_id or str(recipe.get("env_id")), recipe.get("env_id")
-    if env_id == recorded and ":" in env_id and env_id.rpartition(":")[0] not in ("gym", "gymnasium"):
-        raise DataError(
-            f"{folder} would import a module for {env_id!r}; if you trust it, name the environment yourself"
-        )
+    if env_id == recorded:
+        check_names_no_module(env_id, folder)
     try:
         settings = Settings.read(recipe)
         policy = _load(Path(folder), str(recipe.get("algorithm")), env_id, settings)
@@ -121,6 +120,16 @@ def find(policy: str | Path, env_id: str | None = None) -> Policy:
     return _load(_cell(algo, cell, ZOO), algo, cell if env_id is None else env_id, settings)
 
 
+def check_names_no_module(env_id: str, source: str | Path) -> None:
+    """Refuse an environment's id that is in a file, if a module would be imported for it.
+
+    Raises:
+        DataError: it would; nobody but the user should say that.
+    """
+    if imports_module(env_id):
+        raise DataError(f"{source} would import a module for {env_id!r}; if you trust it, name that yourself")
+
+
 def _load(folder: Path, algo: str, env_id: str, settings: Settings) -> Policy:
     """The agent of these settings with the weights in a folder, in test mode."""
     own = {name: value for name, value in settings.env.items() if name not in ("num_env", "vecenv_type", "timeout")}
@@ -133,8 +142,8 @@ def _load(folder: Path, algo: str, env_id: str, settings: Settings) -> Policy:
 
 def _because(config: dict[str, Any]) -> str:
     """A reason that may be behind it: it was written by another version."""
-    wrote = config["versions"].get("ilpyt")
-    return "" if wrote == __version__ else f" (it was written by ilpyt {wrote}, this is {__version__})"
+    wrote, this = config["versions"].get("ilpyt"), package_versions()["ilpyt"]
+    return "" if wrote == this else f" (it was written by ilpyt {wrote}, this is {this})"
 
 
 def card(algo: str, env_id: str, folder: str | Path = ZOO) -> dict[str, Any]:

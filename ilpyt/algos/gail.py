@@ -11,7 +11,7 @@ from ilpyt.algos.bc import clone
 from ilpyt.algos.monitor import Monitor
 from ilpyt.algos.ppo import PPO
 from ilpyt.envs.vec_env import VecEnv
-from ilpyt.nets.choose import choose_net
+from ilpyt.nets.choose import JUDGING, choose_net
 from ilpyt.runners.experiences import Experiences
 from ilpyt.utils.errors import DataError
 
@@ -42,8 +42,10 @@ class GAIL(BaseAlgorithm):
                 and normalises its input.
             agent_kwargs: keywords of `GAILAgent`.
         """
-        inputs = {"output_shape": 1, "with_action_shape": True, "normalize": True, **(disc or {})}
-        return GAILAgent(PPO.make_agent(env, net, **(learner or {})), choose_net(env, **inputs), **agent_kwargs)
+        inputs = {**JUDGING, **(disc or {})}
+        return GAILAgent(
+            PPO.make_agent(env, net, **(learner or {})), choose_net(env, output_shape=1, **inputs), **agent_kwargs
+        )
 
     def train(
         self,

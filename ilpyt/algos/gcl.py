@@ -10,7 +10,7 @@ from ilpyt.algos.bc import clone
 from ilpyt.algos.monitor import Monitor
 from ilpyt.algos.ppo import PPO
 from ilpyt.envs.vec_env import VecEnv
-from ilpyt.nets.choose import choose_net
+from ilpyt.nets.choose import JUDGING, choose_net
 from ilpyt.runners.experiences import Experiences
 
 
@@ -40,8 +40,10 @@ class GCL(BaseAlgorithm):
                 normalises its input.
             agent_kwargs: keywords of `GCLAgent`.
         """
-        inputs = {"output_shape": 1, "with_action_shape": True, "normalize": True, **(cost or {})}
-        return GCLAgent(PPO.make_agent(env, net, **(learner or {})), choose_net(env, **inputs), **agent_kwargs)
+        inputs = {**JUDGING, **(cost or {})}
+        return GCLAgent(
+            PPO.make_agent(env, net, **(learner or {})), choose_net(env, output_shape=1, **inputs), **agent_kwargs
+        )
 
     def train(
         self,

@@ -42,3 +42,10 @@ def convert(source: str, target: str, /, *, env: str | None = None) -> None:
         with build_env(env or named_env(demos), num_env=1) as built:
             demos.to_minari(target.removeprefix("minari:"), built)
     print(f"{target}: {demos!r}")
+
+
+def demos() -> None:
+    """Look at demonstrations, and bring them from one format into another: `ilpyt demos info FILE`, `convert`."""
+
+
+COMMANDS = {"info": info, "convert": convert}

@@ -33,8 +33,8 @@ def record(
         wait: whether the environment waits while no key is held; without it only where no action does nothing.
         zoom: how much larger than drawn the game is shown.
     """
-    from ilpyt.keymaps import read_keys
     from ilpyt.recording import record as record_episodes
+    from ilpyt.recording.keymaps import read_keys
 
     own_keys = None if keys is None else read_keys(keys)
     record_episodes(

@@ -110,6 +110,11 @@ def _drawing(env_fn: Callable[[], Any], render_mode: str) -> Callable[[], Any]:
     return env_fn.drawing(render_mode) if isinstance(env_fn, EnvFactory | WrappedEnv) else env_fn
 
 
+def imports_module(env_id: str) -> bool:
+    """Whether `build_env` would import a module for an id, and so run code, which a file's word isn't enough for."""
+    return str(env_id).rpartition(":")[0] not in ("", "gym", "gymnasium")
+
+
 @dataclass(frozen=True)
 class WrappedEnv:
     """Makes an environment with wrappers around it."""

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from ilpyt.envs import VecEnv
 
 
+# What a network that judges what agents do, such as a discriminator, takes unless it is asked for something else.
+JUDGING: dict[str, Any] = {"with_action_shape": True, "normalize": True}
+
+
 def choose_net(
     env: "VecEnv",
     input_shape: int | tuple[int, ...] | None = None,

@@ -32,8 +32,9 @@ class Net1D(BaseNetwork):
             input_shape: of a state.
             output_shape: number of outputs.
             action_type: see `BaseNetwork.set_head`.
-            log_std: see `BaseNetwork.set_head`.
-            noise_correlation: see `BaseNetwork.set_head`.
+            log_std: initial logarithm of the standard deviation of continuous actions, in their units.
+            noise_correlation: of the noise that actions are sampled by, from one env step to the next, 0..1; see
+                `BaseNetwork.set_head`.
             action_encoder: turns actions into vectors of `action_size` numbers, which are a second input; None: no such
                 input.
             activation: 'relu' or 'tanh'.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from ilpyt.envs import DiscretizeAction
@@ -38,7 +39,7 @@ class Settings:
         Raises:
             ValueError: they hold something that a file can't say, such as a function.
         """
-        return _spell(vars(self))
+        return spell(vars(self))
 
     @classmethod
     def read(cls, spelled: Mapping[str, Any], *, trusted: bool = False) -> "Settings":
@@ -61,13 +62,20 @@ class Settings:
         return cls(env, *(_read(parts[name]) for name in ("net", "agent", "train")))
 
 
-def _spell(value: Any) -> Any:
+def spell(value: Any) -> Any:
+    """A value as what JSON can say; tuples become lists, schedules and wrappers text.
+
+    Raises:
+        ValueError: it holds something that a file can't say, such as a function.
+    """
     if isinstance(value, bool | int | float | str | None):
         return value
+    if isinstance(value, Path):
+        return str(value)
     if isinstance(value, Mapping):
-        return {name: _spell(part) for name, part in value.items()}
+        return {name: spell(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_spell(part) for part in value]
+        return [spell(part) for part in value]
     if type(value) in SCHEDULES.values():
         return spell_schedule(value)
     if value in WRAPPERS.values():

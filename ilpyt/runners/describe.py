@@ -76,7 +76,7 @@ def _misfit(experiences: "Experiences") -> list[Finding]:
         return [Finding("the metadata have no env_id, so they weren't compared with an environment")]
     try:
         env = build_env(named_env(experiences), num_env=1)
-    except EnvError as error:
+    except (DataError, EnvError) as error:
         return [Finding(f"not compared with their environment, which can't be built here: {error}")]
     with env:
         try:
@@ -87,7 +87,15 @@ def _misfit(experiences: "Experiences") -> list[Finding]:
 
 
 def named_env(experiences: "Experiences") -> str:
-    """The id, for `build_env`, of the environment that their metadata name."""
+    """The id, for `build_env`, of the environment that their metadata name.
+
+    Raises:
+        DataError: a module would be imported for it, which a file may not ask for.
+    """
+    from ilpyt.envs.build import imports_module
+
+    if imports_module(str(experiences.metadata["env_id"])):
+        raise DataError(f"a module would be imported for {experiences.metadata['env_id']!r}")
     prefix = "gym:" if experiences.metadata.get("backend") == "gym" else ""
     return f"{prefix}{experiences.metadata['env_id']}"
 

@@ -1,4 +1,4 @@
-"""`ilpyt.keymaps`: every key's action is the environment's, left goes left, and what a person writes is checked."""
+"""`ilpyt.recording.keymaps`: each key's action is the environment's, left goes left, a person's own are checked."""
 
 import json
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ilpyt.envs import build_env
-from ilpyt.keymaps import KEYMAPS, Keymap, choose_keymap, read_keys
+from ilpyt.recording.keymaps import KEYMAPS, Keymap, choose_keymap, read_keys
 from ilpyt.utils.errors import DataError
 
 pygame = pytest.importorskip("pygame")

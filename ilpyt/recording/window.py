@@ -1,14 +1,12 @@
 """The window in which a person plays an environment (`ilpyt.recording`): gymnasium's, with two lines of text on top."""
 
 import importlib
-import os
 import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from ilpyt.keymaps import Keymap
-from ilpyt.utils.errors import DisplayError
-from ilpyt.utils.extras import require
+from ilpyt.recording.keymaps import Keymap
+from ilpyt.utils.display import require_pygame
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,43 +18,6 @@ STRIP = 2 * LINE + 4  # pixels above the game, for the text
 SIDE = 600  # pixels that the longer side of a game has at least, about
 BACKGROUND = (50, 54, 70)  # of the text; a game's own is often black or white
 COLOURS = ((235, 235, 235), (255, 205, 80))  # of the two lines
-HIDDEN_DRIVERS = ("dummy", "offscreen")  # SDL's, that show nothing
-
-
-def require_pygame() -> Any:
-    """pygame, which greets nobody.
-
-    Raises:
-        MissingExtraError: it isn't installed.
-    """
-    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-    return require("pygame", "record")
-
-
-def open_display() -> Any:
-    """pygame, with its display initialised.
-
-    Raises:
-        MissingExtraError: pygame isn't installed.
-        DisplayError: there's no screen. Drivers that show nothing are taken only where `SDL_VIDEODRIVER` names them.
-    """
-    pygame = require_pygame()
-    asked = os.environ.get("SDL_VIDEODRIVER")
-    try:
-        pygame.display.init()
-        driver = pygame.display.get_driver()
-    except pygame.error as error:
-        driver, reason = None, str(error)
-    else:
-        reason = f"SDL's driver is {driver!r}, which shows nothing"
-    if driver is None or (driver in HIDDEN_DRIVERS and not asked):
-        pygame.display.quit()
-        raise DisplayError(
-            f"there is no screen to play on ({reason}). Run this on a machine with one, log in by `ssh -X`, or use a "
-            "virtual one: `xvfb-run ilpyt record ...`"
-        )
-    pygame.font.init()
-    return pygame
 
 
 def play_module() -> Any:

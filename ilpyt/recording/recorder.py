@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ilpyt.demo_file import DemoFile, check_path, count, total
-from ilpyt.game_window import GameWindow, open_display, require_pygame
-from ilpyt.keymaps import FPS, base_name, choose_keymap
+from ilpyt.recording.demo_file import DemoFile, check_path, count, total
+from ilpyt.recording.keymaps import FPS, base_name, choose_keymap
+from ilpyt.recording.window import GameWindow
+from ilpyt.utils.display import open_display, require_pygame
 from ilpyt.utils.errors import EnvError
 from ilpyt.utils.interrupts import Interrupts
 
 if TYPE_CHECKING:
     from ilpyt.envs import DummyVecEnv
     from ilpyt.runners import Experiences
+
+NO_SCREEN = "Run this on a machine with one, log in by `ssh -X`, or use a virtual one: `xvfb-run ilpyt record ...`"
 
 
 def record(
@@ -79,7 +82,7 @@ def record(
         file = DemoFile(path, env)
         seed = file.next_seed if seed is None else seed
         env.reset(seed)  # before it has, it can't be drawn
-        pygame = open_display()
+        pygame = open_display(NO_SCREEN)
         try:
             keymap = choose_keymap(env, keys)
             if wait is False and keymap.noop is None:

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from ilpyt import recording
 from ilpyt.envs import build_env
-from ilpyt.game_window import GameWindow
 from ilpyt.recording import record
+from ilpyt.recording.window import GameWindow
 from ilpyt.runners import Experiences
 from ilpyt.utils.errors import DataError, EnvError, MissingExtraError, SaveError
 
@@ -304,7 +303,7 @@ def test_command_hands_on_what_is_on_its_line(monkeypatch, tmp_path):
     from ilpyt.cli.record import record as command
 
     calls = []
-    monkeypatch.setattr(recording, "record", lambda *args, **kwargs: calls.append((args, kwargs)))
+    monkeypatch.setattr("ilpyt.recording.record", lambda *args, **kwargs: calls.append((args, kwargs)))
     (tmp_path / "keys.json").write_text('{"left": 0, "": 1}')
     line = "CartPole-v1 --out a.npz --keys keys.json --episodes 3 --seed 7 --append --fps 20 --wait True --zoom 2"
     tyro.cli(command, args=line.split())

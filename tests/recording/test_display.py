@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from ilpyt.envs import build_env
-from ilpyt.game_window import STRIP
+from ilpyt.recording.window import STRIP
 from ilpyt.runners import Experiences
 
 pytest.importorskip("pygame")

@@ -1,0 +1,65 @@
+"""The command line: `ilpyt train GAIL CartPole-v0`, and what else `ilpyt --help` lists.
+
+What a command does is said by the function of its name, in the module of its name; tyro makes flags of its signature
+and docstring. Nothing imports torch before a command needs it.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ilpyt.utils.errors import IlpytError
+from ilpyt.utils.extras import require
+
+COMMANDS = ("train", "test", "watch", "record", "demos", "plot", "table1", "completion")  # as `ilpyt --help` lists them
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Do what a command line asks for.
+
+    Args:
+        arguments: after the program's name; None: the process's.
+
+    Raises:
+        SystemExit: with 2 for a command line that isn't understood, with a line on stderr for what went wrong;
+            `ILPYT_TRACEBACK=1` shows where.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    sys.path.append(
+        str(Path.cwd())
+    )  # for 'my_module:MyEnv-v0'; after what is installed, so that nothing there is hidden
+    try:
+        _run(arguments)
+    except (IlpytError, FileNotFoundError, ValueError, TypeError) as error:
+        if os.environ.get("ILPYT_TRACEBACK"):
+            raise
+        raise SystemExit(f"ilpyt: {error}") from None
+    except BrokenPipeError:  # whoever read what it prints has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _run(arguments: list[str]) -> None:
+    tyro: Any = require("tyro", "cli")
+    asked, prog = arguments[0] if arguments else "", "ilpyt"
+    about = "Imitation learning: demonstrations, training, and what came of it."
+    functions = {name: function for name in COMMANDS for function in [getattr(_module(name), name)]}
+    if asked in COMMANDS and hasattr(_module(asked), "main"):  # it makes its flags when it knows what they are for
+        return _module(asked).main(arguments[1:])
+    if asked in COMMANDS and len(functions_of(asked)) > 1:
+        functions, prog, arguments = functions_of(asked), f"ilpyt {asked}", arguments[1:]
+        about = (_module(asked).__doc__ or "").partition("\n")[0]
+    tyro.extras.subcommand_cli_from_dict(functions, prog=prog, description=about, args=arguments or ["--help"])
+    return None
+
+
+def functions_of(command: str) -> dict[str, Callable]:
+    """The function of a command, or those of the commands inside it, by name."""
+    module = _module(command)
+    return getattr(module, "COMMANDS", None) or {command: getattr(module, command)}
+
+
+def _module(command: str) -> Any:
+    return importlib.import_module(f"ilpyt.cli.{command}")

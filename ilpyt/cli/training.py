@@ -1,0 +1,204 @@
+"""What `ilpyt train` does: flags from an algorithm's signatures, a recipe from flags, a run from a recipe.
+
+A recipe is what `config.json` says of how a run was made: `algorithm`, `env_id`, `seed`, and the keywords in `env`,
+`net`, `agent` and `train`, as `Settings.spell` spells them.
+"""
+
+import argparse
+import inspect
+import itertools
+import sys
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from ilpyt import zoo
+from ilpyt.algos import ALGORITHMS
+from ilpyt.algos.base_algo import BaseAlgorithm
+from ilpyt.algos.run_folder import read_config
+from ilpyt.cli.options import chosen, filled, flags_in
+from ilpyt.cli.test import summary
+from ilpyt.cli.train_options import GROUPS, constructing, names_of, options_for, training
+from ilpyt.envs import build_env
+from ilpyt.nets.choose import JUDGING
+from ilpyt.presets import PAPER_ENVS, SETTINGS, Settings, find_algorithm, make_algorithm
+from ilpyt.presets.settings import spell
+from ilpyt.utils.errors import DataError
+from ilpyt.utils.logger import WandbSink, say
+from ilpyt.utils.versions import package_versions
+
+DEMOS = Path(__file__).parents[2] / "demos"  # of the repository
+Recipe = dict[str, Any]
+
+
+def train_from(arguments: list[str]) -> None:
+    """Train, and test, as a command line says.
+
+    Raises:
+        SystemExit: it asks for help, or isn't understood.
+        DataError, ValueError: what it asks for isn't there.
+    """
+    recipe = begin(arguments)
+    if recipe is None:
+        print(overview())
+        return
+    is_named = not arguments[0].startswith("-")
+    flags = flags_in(arguments)
+    options = parse(recipe, arguments[1:] if is_named else arguments)
+    recipe = {**recipe, "env_id": options.env_id, "seed": options.seed, **_keywords(options, recipe, flags)}
+    algorithm = make(recipe, options, trusted="config" not in flags or "env.wrappers" in flags)
+    with algorithm.env:
+        algorithm.train(**train_keywords(recipe), resume=options.resume)
+        if options.test_episodes:
+            returns = algorithm.test(options.test_episodes, options.record_video)
+            print(summary(returns, recipe["env_id"]))
+    print(
+        f"Weights, curves and results are in {options.save_path}; `ilpyt watch {options.save_path}` shows the policy."
+    )
+
+
+def begin(arguments: list[str]) -> Recipe | None:
+    """The recipe that flags start from: a former run's, or the settings for one of the paper's environments.
+
+    Args:
+        arguments: algorithm and environment, unless a former run says them, and flags.
+
+    Returns:
+        the recipe; `env_id` is empty if nothing says it. None: nothing says which algorithm either.
+    """
+    words = itertools.takewhile(lambda word: not word.startswith("-"), arguments)
+    algo, env_id, *_ = [*words, "", ""]
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config")
+    config = parser.parse_known_args(arguments)[0].config
+    if config is not None:
+        return _again(config, algo, env_id)
+    if not algo:
+        return None
+    find_algorithm(algo)
+    settings = SETTINGS[algo].get(env_id, Settings())
+    recipe = {"algorithm": algo, "env_id": env_id, "seed": 0, **settings.spell()}
+    bundled = DEMOS / env_id / "demos.pkl"
+    trains = names_of(*training(algo))
+    if env_id in PAPER_ENVS and "expert" in trains:
+        recipe["train"]["expert"] = "scripted"
+    elif "expert_demos" in trains and bundled.is_file():
+        recipe["train"]["expert_demos"] = str(bundled)
+    return recipe
+
+
+def _again(config: str, algo: str, env_id: str) -> Recipe:
+    """The recipe of a former run, with another environment if one is named."""
+    content = read_config(config)
+    recipe = content.get("recipe")
+    if not isinstance(recipe, dict):
+        raise DataError(
+            f"{config} is of a script that made its agent itself, and only that script can do it again; runs of "
+            "`ilpyt train` and of `ilpyt.presets.make_algorithm` say how they were made"
+        )
+    if algo and algo != recipe.get("algorithm"):
+        raise DataError(f"{config} is of {recipe.get('algorithm')}, not of {algo}")
+    wrote, this = content["versions"].get("ilpyt"), package_versions()["ilpyt"]
+    if wrote != this:
+        say(f"{config} was written by ilpyt {wrote}, this is {this}: what comes of it may differ.")
+    find_algorithm(str(recipe.get("algorithm")))
+    missing = {"env_id", "seed", *GROUPS} - recipe.keys()
+    if missing:
+        raise DataError(f"{config} has a recipe without {', '.join(sorted(missing))}")
+    if not isinstance(recipe["env"], dict):
+        raise DataError(f"{config}: env of the recipe must be keywords with their values, got {recipe['env']!r}")
+    if not env_id:
+        zoo.check_names_no_module(recipe["env_id"], config)
+    return {**recipe, "env_id": env_id or recipe["env_id"], "train": recipe.get("train", {})}
+
+
+def parse(recipe: Recipe, arguments: list[str]) -> Any:
+    """Options of the recipe's algorithm: as flags say, or else as the recipe does."""
+    algo, env_id = recipe["algorithm"], recipe["env_id"]
+    kind = options_for(algo)
+    values = _values(recipe)
+    for name in ("disc", "cost"):
+        if name in names_of(ALGORITHMS[algo].make_agent):
+            values["agent"][name] = {**JUDGING, **values["agent"].get(name, {})}
+    values["save_path"] = Path("logs", f"{algo}_{env_id}".translate(str.maketrans("/:", "__")))
+    values["env_id"] = env_id or tyro.MISSING
+    default = filled(kind, values, f"`ilpyt train {algo}`")
+    about = inspect.cleandoc(ALGORITHMS[algo].__doc__ or "")
+    return tyro.cli(kind, default=default, prog=f"ilpyt train {algo}", args=arguments, description=about)
+
+
+def _values(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as values of options."""
+    settings = Settings.read({**recipe, "env": {}})
+    own = {name: value for name, value in recipe["env"].items() if name in names_of(build_env)}
+    make_kwargs = {name: value for name, value in recipe["env"].items() if name not in own}
+    env = {**own, **({"make_kwargs": make_kwargs} if make_kwargs else {})}
+    return {
+        "seed": recipe["seed"],
+        **settings.train,
+        "env": env,
+        "net": dict(settings.net),
+        "agent": dict(settings.agent),
+    }
+
+
+def _keywords(options: Any, recipe: Recipe, flags: list[str]) -> dict[str, Any]:
+    """The keywords in `env`, `net`, `agent` and `train`: those of the recipe, and those that flags say."""
+    values = chosen(options, _values(recipe), flags)
+    groups = {name: values.pop(name, {}) for name in GROUPS}
+    groups["env"] |= groups["env"].pop("make_kwargs", {})
+    trains = set(names_of(*training(recipe["algorithm"]))) - {"resume"}
+    return spell({**groups, "train": {name: value for name, value in values.items() if name in trains}})
+
+
+def make(recipe: Recipe, options: Any, *, trusted: bool) -> BaseAlgorithm:
+    """The algorithm of a recipe, with the keywords of its constructor that are among the options.
+
+    Args:
+        recipe: what it is made by, and what its own `config.json` will say.
+        options: as parsed.
+        trusted: wrappers may be of any module.
+    """
+    algo = recipe["algorithm"]
+    names = set(names_of(*constructing(algo))) - set(GROUPS)
+    keywords = {name: getattr(options, name) for name in names if hasattr(options, name)}
+    if options.wandb is not None:
+        keywords["sinks"] = [WandbSink(project=options.wandb)]
+    settings = Settings.read(recipe, trusted=trusted)
+    algorithm = make_algorithm(algo, recipe["env_id"], recipe["seed"], settings, **keywords)
+    algorithm.recipe = recipe
+    return algorithm
+
+
+def train_keywords(recipe: Recipe) -> dict[str, Any]:
+    """Keywords of `train`, with the expert that the recipe names.
+
+    Raises:
+        ValueError, FileNotFoundError, DataError: there is no such expert.
+    """
+    keywords = Settings.read({"train": recipe["train"]}).train
+    name = keywords.get("expert")
+    if name == "scripted":
+        if recipe["env_id"] not in PAPER_ENVS:
+            raise ValueError(f"{recipe['env_id']} has no scripted expert; those that have are {', '.join(PAPER_ENVS)}")
+        keywords["expert"] = PAPER_ENVS[recipe["env_id"]].expert()
+    elif name is not None:
+        keywords["expert"] = zoo.find(name, recipe["env_id"]).agent
+    return keywords
+
+
+def overview() -> str:
+    """The algorithms, and where bundled settings and demonstrations are."""
+    lines = [
+        "usage: ilpyt train ALGORITHM ENV [OPTIONS]",
+        "       ilpyt train --config RUN [OPTIONS]",
+        "",
+        "algorithms:",
+    ]
+    for name, kind in ALGORITHMS.items():
+        module = inspect.cleandoc(sys.modules[kind.__module__].__doc__ or "").partition("\n")[0]
+        lines.append(f"  {name:<7} {module}")
+    lines += ["", "environments: any of gymnasium's or gym's, or 'module:ID'; with settings and demonstrations for", ""]
+    lines[-1] = f"  {', '.join(PAPER_ENVS)}"
+    return "\n".join([*lines, "", "`ilpyt train ALGORITHM ENV --help` lists the options, with their values there."])
