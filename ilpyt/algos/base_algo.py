@@ -14,8 +14,9 @@ import torch
 
 from ilpyt.agents.base_agent import BaseAgent
 from ilpyt.algos.checks import check_agent_fits
-from ilpyt.algos.loop import GoodWeights, Loop
-from ilpyt.algos.run_folder import CHECKPOINT, RUN_FILES, RunFolder, differences
+from ilpyt.algos.identity import changes, describe, identify
+from ilpyt.algos.loop import GoodWeights, Loop, threads_for
+from ilpyt.algos.run_folder import CHECKPOINT, RUN_FILES, RunFolder
 from ilpyt.envs.vec_env import VecEnv
 from ilpyt.runners.experiences import Experiences
 from ilpyt.runners.runner import Runner, evaluate
@@ -25,7 +26,6 @@ from ilpyt.utils.errors import DataError, SaveError, TrainingError, TrainingInte
 from ilpyt.utils.interrupts import Interrupts
 from ilpyt.utils.logger import CSVSink, Logger, Progress, Sink, TensorBoardSink, say
 from ilpyt.utils.seed_utils import TEST_SEED, VALIDATION_SEED, get_random_state, set_random_state
-from ilpyt.utils.versions import package_versions
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,6 @@ CHECKED_BY_LOADERS = (
     "optimizers", "schedule", "random", "replay_memory", "demos", "samples", "proposals", "aggregate", "weights",
     "recent", "metrics", "due", "policies", "initial", "matching", "features",
 )  # fmt: skip
-SMALL = 500_000  # parameters; below, PyTorch's threads cost more than they bring
 
 
 class BaseAlgorithm(abc.ABC):
@@ -88,6 +87,7 @@ class BaseAlgorithm(abc.ABC):
             SaveError: `save_path` can't be written to.
             FileNotFoundError: no weights at `load_path`.
             DataError: those there are another network's, or the agent can't act in this environment.
+            EnvError: videos are asked for, and this environment can't be drawn.
         """
         if not isinstance(env, VecEnv):
             raise TypeError(f"env must be a vectorized environment, as build_env makes it, got {type(env).__name__}")
@@ -115,6 +115,8 @@ class BaseAlgorithm(abc.ABC):
         if load_path:
             agent.load(load_path)
         check_agent_fits(agent, env)
+        if video_interval is not None:
+            Film(agent, env)  # an environment that can't be drawn is found now
         self.runner = Runner(env, agent, use_gpu)
 
     @classmethod
@@ -163,7 +165,7 @@ class BaseAlgorithm(abc.ABC):
         self.say(f"Test: {np.mean(returns):.2f} +/- {np.std(returns):.2f} over {num_episodes} episodes.")
         if record_video is not None and film is not None:
             write_video(record_video, film, film.fps)
-            self.say(f"The first {len(film.returns)} of them are in {record_video}.")
+            self.say(f"{record_video} shows the first {len(film.returns)} of them.")
         return returns
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
@@ -209,7 +211,7 @@ class BaseAlgorithm(abc.ABC):
             with self._folder.locked(), self._logging(bar, resume, config):
                 self.agent.set_train()
                 try:
-                    with _threads_for(self.agent), interrupts.deferred():
+                    with threads_for(self.agent), interrupts.deferred():
                         yield loop
                         self._good.look()
                     if interrupts.pending is not None:  # it came in the last iteration
@@ -237,9 +239,10 @@ class BaseAlgorithm(abc.ABC):
         if not (resume or self._has_trained):  # a second `train` goes on in the same run
             self._move_aside(*RUN_FILES)
         self._has_trained = True
-        self._config = self._describe(config)
+        self._config = describe(self, config)
         if resume:
-            self._compare(former)
+            for change in changes(former, self._config):
+                self.say(change)
         self._folder.write_config(self._config)
         table = CSVSink(self.save_path / "progress.csv")
         if resume:
@@ -266,7 +269,7 @@ class BaseAlgorithm(abc.ABC):
             raise RuntimeError("checkpoint is for use inside `with self.training(...)`")
         self._good.look()
         content = {"seconds": self.logger.seconds, "state": self.state_dict(), "config": self._config}
-        self._folder.write_checkpoint(self._identity(), content)
+        self._folder.write_checkpoint(identify(self), content)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that going on from here needs: of the agent, the counters, the random numbers, the train loop."""
@@ -285,21 +288,9 @@ class BaseAlgorithm(abc.ABC):
             part.load_state_dict(state["parts"][name])
         set_random_state(state["random"])
 
-    def _identity(self) -> dict[str, Any]:
-        """What a checkpoint has to be of."""
-        shapes = {
-            name: {k: list(v.shape) for k, v in net.state_dict().items()} for name, net in self.agent.named_nets()
-        }
-        return {
-            "algorithm": type(self).__name__,
-            "agent": type(self.agent).__name__,
-            "environment": str(self.env.description["env_id"]),
-            "network": shapes,
-        }
-
     def _resume(self) -> tuple[float, dict[str, Any]]:
         """Go on from the checkpoint; the seconds that were spent before it, and what was asked for then."""
-        checkpoint = self._folder.read_checkpoint(self._identity())
+        checkpoint = self._folder.read_checkpoint(identify(self))
         own = copy.deepcopy(self.state_dict())
         try:
             check_like(checkpoint["state"], self.state_dict(), free=CHECKED_BY_LOADERS)
@@ -313,14 +304,6 @@ class BaseAlgorithm(abc.ABC):
             self.runner.reset(int(np.random.randint(2**31)))
         self.say(f"Going on from {self.save_path}/{CHECKPOINT}, step {self.steps_done:,}.")
         return seconds, checkpoint["config"]
-
-    def _compare(self, former: Mapping[str, Any]) -> None:
-        """Say what is asked for otherwise than before the resumption."""
-        apart: dict[str, Any] = {"versions": None, "recipe": None}
-        for text in differences({**former, **apart}, {**self._config, **apart}):
-            self.say(f"Before, it was {text}.")
-        for text in differences(former.get("versions"), self._config["versions"]):
-            self.say(f"The checkpoint was written by {text}; what comes may differ in the last digits.")
 
     def save(self) -> None:
         """Write the agent's weights, numbered with the progress made; in training, only if they are finite."""
@@ -359,33 +342,6 @@ class BaseAlgorithm(abc.ABC):
         folder = self._folder.move_aside(*patterns)
         if folder is not None:
             self.say(f"{self.save_path} held files of a former run; they are in {folder} now.")
-
-    def _describe(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """What `config.json` says."""
-        return {
-            "algorithm": type(self).__name__,
-            "agent": self.agent.describe(),
-            "nets": {name: str(net) for name, net in self.agent.named_nets()},
-            "env": {**self.env.description, "num_env": self.env.num_envs, "vecenv": type(self.env).__name__},
-            "train": {
-                name: value if isinstance(value, int | float | str | None) else str(value)
-                for name, value in config.items()
-            },
-            "versions": package_versions(),
-            **({} if self.recipe is None else {"recipe": self.recipe}),
-        }
-
-
-@contextmanager
-def _threads_for(agent: BaseAgent) -> Iterator[None]:
-    """One thread of PyTorch for agents of small networks; the number that was set for others, and afterwards."""
-    threads = torch.get_num_threads()
-    if agent.num_parameters() < SMALL:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _without_version(env_id: str) -> str:

@@ -2,13 +2,17 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
+
+import torch
 
 from ilpyt.agents.base_agent import BaseAgent
 from ilpyt.utils.errors import TrainingError
 from ilpyt.utils.interrupts import Interrupts
 from ilpyt.utils.logger import Progress
 
+SMALL = 500_000  # parameters; below, PyTorch's threads cost more than they bring
 LOOK_EVERY = 1.0  # seconds between looks at whether the weights are still finite
 
 
@@ -102,3 +106,15 @@ class Loop:
         if self._interrupts.pending is not None:
             self._checkpoint()
             raise KeyboardInterrupt
+
+
+@contextmanager
+def threads_for(agent: BaseAgent) -> Iterator[None]:
+    """One thread of PyTorch for agents of small networks; the number that was set for others, and afterwards."""
+    threads = torch.get_num_threads()
+    if agent.num_parameters() < SMALL:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

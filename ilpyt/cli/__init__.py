@@ -37,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if os.environ.get("ILPYT_TRACEBACK"):
             raise
         raise SystemExit(f"ilpyt: {error}") from None
+    except KeyboardInterrupt as stop:
+        raise stop if isinstance(stop, SystemExit) else SystemExit(130) from None
     except BrokenPipeError:  # whoever read what it prints has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -26,7 +26,7 @@ def test(
         print(summary(evaluate(found.agent, own, episodes), found.env_id))
         if record_video is not None:
             record(found.agent, own, record_video, min(3, episodes))
-            print(f"The first {min(3, episodes)} of them are in {record_video}.")
+            print(f"{record_video} shows the first {min(3, episodes)} of them.")
 
 
 def summary(returns: Sequence[float], env_id: str) -> str:

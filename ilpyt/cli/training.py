@@ -39,13 +39,15 @@ def train_from(arguments: list[str]) -> None:
         SystemExit: it asks for help, or isn't understood.
         DataError, ValueError: what it asks for isn't there.
     """
-    recipe = begin(arguments)
-    if recipe is None:
+    if arguments in ([], ["-h"], ["--help"]):
         print(overview())
         return
-    is_named = not arguments[0].startswith("-")
-    flags = flags_in(arguments)
-    options = parse(recipe, arguments[1:] if is_named else arguments)
+    recipe, flags = begin(arguments), flags_in(arguments)
+    options = parse(recipe, arguments)
+    if options.env_id != recipe["env_id"]:
+        raise ValueError(
+            f"name the environment before the flags: ilpyt train {recipe['algorithm']} {options.env_id} ..."
+        )
     recipe = {**recipe, "env_id": options.env_id, "seed": options.seed, **_keywords(options, recipe, flags)}
     algorithm = make(recipe, options, trusted="config" not in flags or "env.wrappers" in flags)
     with algorithm.env:
@@ -58,24 +60,21 @@ def train_from(arguments: list[str]) -> None:
     )
 
 
-def begin(arguments: list[str]) -> Recipe | None:
+def begin(arguments: list[str]) -> Recipe:
     """The recipe that flags start from: a former run's, or the settings for one of the paper's environments.
 
     Args:
         arguments: algorithm and environment, unless a former run says them, and flags.
 
     Returns:
-        the recipe; `env_id` is empty if nothing says it. None: nothing says which algorithm either.
+        the recipe; `env_id` is empty if nothing says it.
     """
-    words = itertools.takewhile(lambda word: not word.startswith("-"), arguments)
-    algo, env_id, *_ = [*words, "", ""]
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--config")
-    config = parser.parse_known_args(arguments)[0].config
+    algo, env_id, *_ = [*_words(arguments), "", ""]
+    config = _config(arguments)
     if config is not None:
         return _again(config, algo, env_id)
     if not algo:
-        return None
+        raise ValueError("name the algorithm before the flags: ilpyt train ALGORITHM ENV ...")
     find_algorithm(algo)
     settings = SETTINGS[algo].get(env_id, Settings())
     recipe = {"algorithm": algo, "env_id": env_id, "seed": 0, **settings.spell()}
@@ -86,6 +85,18 @@ def begin(arguments: list[str]) -> Recipe | None:
     elif "expert_demos" in trains and bundled.is_file():
         recipe["train"]["expert_demos"] = str(bundled)
     return recipe
+
+
+def _words(arguments: list[str]) -> list[str]:
+    """Those before the flags."""
+    return [*itertools.takewhile(lambda word: not word.startswith("-"), arguments)]
+
+
+def _config(arguments: list[str]) -> str | None:
+    """What `--config` says, before it is known what other flags there are."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config")
+    return parser.parse_known_args(arguments)[0].config
 
 
 def _again(config: str, algo: str, env_id: str) -> Recipe:
@@ -122,10 +133,14 @@ def parse(recipe: Recipe, arguments: list[str]) -> Any:
         if name in names_of(ALGORITHMS[algo].make_agent):
             values["agent"][name] = {**JUDGING, **values["agent"].get(name, {})}
     values["save_path"] = Path("logs", f"{algo}_{env_id}".translate(str.maketrans("/:", "__")))
+    config = _config(arguments)
+    if config is not None and "resume" in flags_in(arguments):
+        values["save_path"] = Path(config) if Path(config).is_dir() else Path(config).parent
     values["env_id"] = env_id or tyro.MISSING
     default = filled(kind, values, f"`ilpyt train {algo}`")
     about = inspect.cleandoc(ALGORITHMS[algo].__doc__ or "")
-    return tyro.cli(kind, default=default, prog=f"ilpyt train {algo}", args=arguments, description=about)
+    rest = arguments[1:] if _words(arguments) else arguments
+    return tyro.cli(kind, default=default, prog=f"ilpyt train {algo}", args=rest, description=about)
 
 
 def _values(recipe: Recipe) -> dict[str, Any]:
@@ -199,6 +214,6 @@ def overview() -> str:
     for name, kind in ALGORITHMS.items():
         module = inspect.cleandoc(sys.modules[kind.__module__].__doc__ or "").partition("\n")[0]
         lines.append(f"  {name:<7} {module}")
-    lines += ["", "environments: any of gymnasium's or gym's, or 'module:ID'; with settings and demonstrations for", ""]
-    lines[-1] = f"  {', '.join(PAPER_ENVS)}"
-    return "\n".join([*lines, "", "`ilpyt train ALGORITHM ENV --help` lists the options, with their values there."])
+    lines += ["", "environments: any of gymnasium's or gym's, or 'module:ID'; with settings and demonstrations for"]
+    lines += [f"  {', '.join(PAPER_ENVS)}", ""]
+    return "\n".join([*lines, "`ilpyt train ALGORITHM ENV --help` lists the options, with their values there."])

@@ -38,4 +38,4 @@ def watch(
     for number, value in enumerate(film.returns, 1):
         print(f"episode {number}: return {value:.2f}")
     if out is not None:
-        print(f"{episodes} episodes of {found.env_id} are in {out}.")
+        print(f"Written to {out}.")

@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,7 +68,7 @@ class Film:
         """Play; the frame after each step but an episode's last, after which a new one has begun."""
         seeds = [[self._seed + k for k in range(len(self.returns))]]
         self.returns = [0.0] * len(self.returns)
-        with preserved_random_state(), self._agent.test_mode(), self._drawing() as own:
+        with _no_screen(self._render_mode), preserved_random_state(), self._agent.test_mode(), self._drawing() as own:
             steps = Runner(own, self._agent, self._use_gpu).play_steps(len(self.returns), seeds)
             for k, _, (_, _, rewards, dones, _) in steps:
                 self.returns[k] += float(rewards[0])
@@ -86,6 +87,19 @@ class Film:
             step = -(-frame.shape[1] // max_width)
             frames.append(np.ascontiguousarray(frame[::step, ::step]))
         return frames, max(1, self.fps // every)
+
+
+@contextmanager
+def _no_screen(render_mode: str) -> Iterator[None]:
+    """Inside, environments that draw by pygame don't look for a screen, which they would complain about."""
+    if render_mode == "human" or "SDL_VIDEODRIVER" in os.environ:
+        yield
+        return
+    os.environ["SDL_VIDEODRIVER"] = "dummy"
+    try:
+        yield
+    finally:
+        del os.environ["SDL_VIDEODRIVER"]
 
 
 def record_video(

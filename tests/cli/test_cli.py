@@ -126,6 +126,8 @@ def test_an_interrupted_training_goes_on(capsys):
     assert run("train", "BC", "CartPole-v0", *SHORT[2:], "--num-epochs", 3, "--resume") == 0
     assert (Path("logs/BC_CartPole-v0") / "net_3.pth").exists()
     assert not list(Path("logs/BC_CartPole-v0").glob("previous_*"))
+    assert run("train", "--config", "logs/BC_CartPole-v0", *SHORT[2:], "--num-epochs", 4, "--resume") == 0
+    assert (Path("logs/BC_CartPole-v0") / "net_4.pth").exists()
 
 
 def test_dagger_asks_whom_the_command_line_names():
@@ -171,6 +173,11 @@ def test_an_environment_of_ones_own_module_is_found_in_the_current_folder():
     [
         (["train", "gail", "CartPole-v0"], "no algorithm 'gail'. Did you mean GAIL?"),
         (["train", "PPO", "CartPol-v0", "--num-steps", "8"], "no environment 'CartPol-v0'. Did you mean CartPole-v0"),
+        (["train", "--seed", "1", "PPO", "CartPole-v1"], "name the algorithm before the flags"),
+        (
+            ["train", "PPO", "--seed", "1", "CartPole-v0"],
+            "name the environment before the flags: ilpyt train PPO CartP",
+        ),
         (["train", "PPO", "CartPole-v1"], "train needs num_episodes or num_steps"),
         (["train", "BC", "CartPole-v1"], "train needs expert_demos"),
         (["train", "BC", "CartPole-v0", "--expert-demos", "nowhere.npz"], "no demonstrations at .*nowhere.npz"),

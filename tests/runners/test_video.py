@@ -1,5 +1,6 @@
 """Videos: what is in them, as ffmpeg reads them back."""
 
+import os
 import re
 import subprocess
 import sys
@@ -47,6 +48,7 @@ class Clock(gymnasium.Env):
         return np.full(1, self.time, np.float32), 1.0, self.time == self.length, False, {}
 
     def render(self):
+        assert os.environ["SDL_VIDEODRIVER"] == "dummy"  # nothing looks for a screen
         return np.full((31, 45, 3), 40 * self.time, np.uint8)
 
 
@@ -55,7 +57,8 @@ class Idle(HeuristicAgent):
         return state[:, 0].long() * 0
 
 
-def test_a_video_shows_each_step_of_the_episodes_at_the_environments_speed(tmp_path):
+def test_a_video_shows_each_step_of_the_episodes_at_the_environments_speed(tmp_path, monkeypatch):
+    monkeypatch.delenv("SDL_VIDEODRIVER", raising=False)
     env = ilpyt.envs.build_env(lambda: Clock("rgb_array"), num_env=3)
     returns = record_video(Idle(), env, tmp_path / "new" / "clock.mp4", num_episodes=2, seed=10)
     assert returns == [4, 5]
@@ -64,6 +67,7 @@ def test_a_video_shows_each_step_of_the_episodes_at_the_environments_speed(tmp_p
     assert size == (46, 32)  # the next even ones
     levels = frames.mean((1, 2, 3))
     np.testing.assert_allclose(levels, [40, 80, 120, 40, 80, 120, 160], atol=3)
+    assert "SDL_VIDEODRIVER" not in os.environ
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["clock.mp4"]
 
 

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from gymnasium.envs.classic_control import CartPoleEnv
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import ilpyt
 from ilpyt.algos import BC, PPO
 from ilpyt.runners import Experiences
+from ilpyt.utils.errors import EnvError
 from ilpyt.utils.logger import Sink, WandbSink, as_gif, flat
 from ilpyt.utils.seed_utils import set_seed
 
@@ -71,6 +73,14 @@ def test_videos_come_at_their_interval_and_leave_training_as_it_was():
     with Image.open(io.BytesIO(images[0].encoded_image_string)) as gif:
         assert (gif.n_frames, gif.size) == (len(frames), (300, 200))
         assert gif.info["duration"] == pytest.approx(1000 / fps, abs=10)
+
+
+def test_videos_of_what_cannot_be_drawn_are_refused_before_training():
+    env = ilpyt.envs.build_env(CartPoleEnv, num_env=1)
+    with pytest.raises(EnvError, match="pass render_mode='rgb_array'"):
+        PPO(env=env, progress=False, video_interval=100)
+    with pytest.raises(ValueError, match="video_interval must be at least 1, got 0"):
+        PPO(env=env, progress=False, video_interval=0)
 
 
 def test_tensorboard_has_the_hyper_parameters():
