@@ -1,7 +1,8 @@
 # Everything here runs in the environment that is active; CI makes its own (.ci/run).
 PYTHON ?= python
 
-.PHONY: install check lint types test test-long test-faults soak docs examples matrix bench bench-env demos table1 zoo
+.PHONY: install check lint types test test-long test-faults soak docs examples notebook matrix bench bench-env demos
+.PHONY: table1 zoo
 
 install:  ## an environment to develop in
 	$(PYTHON) -m pip install -c constraints.txt -e '.[dev]'
@@ -41,6 +42,9 @@ examples:  ## every example, as a newcomer would run it
 	$(PYTHON) examples/example_apprentice.py --all
 	$(PYTHON) examples/custom_env.py
 	$(PYTHON) examples/custom_algorithm.py
+
+notebook:  ## run it in place, and keep its outputs small
+	$(PYTHON) examples/run_notebook.py
 
 matrix:  ## on NumPy 1.26, where gym runs whole: the environments' tests, and agents of the zoo; its own environment
 	$(PYTHON) -m venv .venv-numpy1
