@@ -17,7 +17,7 @@ from ilpyt.algos import ALGORITHMS
 from ilpyt.cli import COMMANDS, main
 from ilpyt.cli.train_options import constructing, names_of, options_for, training
 from ilpyt.envs.build import build_env
-from ilpyt.presets import SETTINGS
+from ilpyt.presets import SETTINGS, make_algorithm
 from ilpyt.runners import evaluate
 from ilpyt.utils.checkpoint import load_state
 from tests.conftest import ROOT
@@ -68,6 +68,21 @@ def test_every_keyword_is_a_flag_with_its_default_and_its_description(algo, caps
             shown = re.search(rf" --{name.replace('_', '-')} .*?\(default: ([^)]*)\)", out)
             assert shown[1] == str(value), name
     assert "--env.num-env INT number of environments. (default: " in out
+
+
+def test_flags_of_a_discriminator_show_what_it_takes_unless_told_otherwise(capsys):
+    assert run("train", "GAIL", "CartPole-v0", "--help") == 0
+    out = re.sub(r"\s*│\s*|\s+", " ", capsys.readouterr().out)
+    assert re.search(r"--agent\.disc\.normalize, .*?\(default: (\w+)\)", out)[1] == "True"
+    assert re.search(r"--net\.normalize, .*?\(default: (\w+)\)", out)[1] == "False"
+
+
+def test_a_run_is_what_python_gives_with_the_same_seed():
+    assert run("train", "BC", "CartPole-v0", "--seed", 3, *SHORT, "--save-path", "run") == 0
+    algo = make_algorithm("BC", "CartPole-v0", seed=3, save_path="python", progress=False)
+    algo.train(**{**SETTINGS["BC"]["CartPole-v0"].train, "num_epochs": 2}, expert_demos=DEMOS)
+    weights = algo.agent.get_weights()["net"]
+    assert all(torch.equal(weights[name], tensor) for name, tensor in load_state("run/net_2.pth").items())
 
 
 def test_a_run_can_be_done_again_from_its_config_to_the_bit(capsys):

@@ -99,6 +99,14 @@ def test_small_films_leave_frames_and_pixels_out():
     assert fps == 12
 
 
+def test_a_film_can_be_shown_again():
+    film = Film(Idle(), ilpyt.envs.build_env(lambda: Clock("rgb_array"), num_env=1), 2, seed=10)
+    first = [frame.mean() for frame in film]
+    assert film.returns == [4, 5]
+    assert [frame.mean() for frame in film] == first
+    assert film.returns == [4, 5]
+
+
 def test_what_cannot_be_filmed_says_so(tmp_path, monkeypatch):
     env = ilpyt.envs.build_env(Clock, num_env=1)
     with pytest.raises(EnvError, match="Clock was made with render_mode=None .* pass render_mode='rgb_array'"):
