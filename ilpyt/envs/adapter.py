@@ -31,7 +31,7 @@ def adapt(env: Any) -> gymnasium.Env:
     adapted = gymnasium_style(env)
     _, name = _origin(adapted)
     actions = plain_actions(adapted.action_space, name)
-    if not actions.changes_nothing:
+    if not actions.takes_float32:
         adapted = TransformAction(adapted, actions.from_plain, actions.space)
     observations = plain_observations(adapted.observation_space, name)
     if not observations.changes_nothing:
@@ -108,7 +108,7 @@ def convert_space(space: Any) -> spaces.Space:
         "MultiDiscrete": lambda s: spaces.MultiDiscrete(s.nvec),
         "MultiBinary": lambda s: spaces.MultiBinary(s.n),
         "Tuple": lambda s: spaces.Tuple([convert_space(x) for x in s.spaces]),
-        "Dict": lambda s: spaces.Dict({k: convert_space(x) for k, x in s.spaces.items()}),
+        "Dict": lambda s: spaces.Dict([(k, convert_space(x)) for k, x in s.spaces.items()]),  # in this order
     }
     for cls in type(space).__mro__:
         if cls.__name__ in converters:

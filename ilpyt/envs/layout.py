@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 from gymnasium import spaces
 
+from ilpyt.envs.flatten import flatten
 from ilpyt.utils.errors import EnvError
 
 
@@ -35,6 +36,11 @@ class Layout:
         """Whether values are laid out as they are."""
         return self.space is self.original
 
+    @property
+    def takes_float32(self) -> bool:
+        """Whether actions float32 need no `from_plain`."""
+        return self.changes_nothing and (not isinstance(self.space, spaces.Box) or self.space.dtype == np.float32)
+
 
 def plain_actions(space: spaces.Space, source: str) -> Layout:
     """Actions counted from 0, or a one-dimensional Box.
@@ -51,11 +57,19 @@ def plain_actions(space: spaces.Space, source: str) -> Layout:
         plain = space if start == 0 else spaces.Discrete(int(space.n))
         return Layout(space, plain, lambda action: action - start, lambda action: action + start)
     if isinstance(space, spaces.Box) and len(space.shape) == 1:
-        return Layout(space, space, lambda action: action, lambda action: np.asarray(action, space.dtype))
+        return Layout(space, space, lambda action: action, partial(_box_action, space))
     raise EnvError(
         f"actions of {source} are {space}; ilpyt learns Discrete and one-dimensional Box actions. "
         "Wrap the environment in gymnasium.wrappers.TransformAction to give it one of these."
     )
+
+
+def _box_action(space: spaces.Box, action: Any) -> np.ndarray:
+    """The action of a space nearest to float32 [A], which may be no whole number, or beyond: float32(0.1) > 0.1."""
+    if space.dtype == np.float32:
+        return np.asarray(action, np.float32)
+    wide = np.asarray(action, np.float64)
+    return np.clip(wide if space.dtype.kind == "f" else np.rint(wide), space.low, space.high).astype(space.dtype)
 
 
 def plain_observations(space: spaces.Space, source: str) -> Layout:
@@ -76,7 +90,7 @@ def plain_observations(space: spaces.Space, source: str) -> Layout:
                 "gymnasium.wrappers.TransformObservation to give it one of these."
             )
         flat = cast(spaces.Space, spaces.flatten_space(space))
-        return Layout(space, flat, partial(spaces.flatten, space), partial(spaces.unflatten, space))
+        return Layout(space, flat, partial(flatten, space), partial(spaces.unflatten, space))
     if len(space.shape) == 1 or (len(space.shape) == 3 and not _channels_first(space.shape)):
         return Layout(space, space, lambda x: x, lambda x: np.asarray(x, space.dtype))
     forth, back = _box_layout(space.shape, space.dtype)

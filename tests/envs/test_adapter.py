@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from ilpyt.envs.adapter import adapt, describe
+from ilpyt.envs import DummyVecEnv
+from ilpyt.envs.adapter import adapt, convert_space, describe
 from ilpyt.utils.errors import EnvError
 
 
@@ -211,3 +212,81 @@ def test_an_environment_needs_nothing_but_reset_step_and_spaces():
     assert env.reset(seed=1)[0].tolist() == [0]
     assert env.step(0)[1:4] == (0.0, False, False)
     env.close()
+
+
+class Passes(Spaced):
+    """Refuses an action that isn't of its space, as many environments do."""
+
+    def step(self, action):
+        assert self.action_space.contains(action), action
+        return super().step(action)
+
+
+@pytest.mark.parametrize(
+    ("space", "actions", "expected"),
+    [
+        (spaces.Box(-0.1, 0.1, (2,), np.float64), [9, -9], [0.1, -0.1]),  # float32(0.1) is above 0.1
+        (spaces.Box(np.array([0, -2]), np.array([3, 2]), dtype=np.int32), [1.7, -9], [2, -2]),
+    ],
+)
+def test_actions_of_another_dtype_are_within_the_environments_own_space(space, actions, expected):
+    core = Passes(spaces.Box(-1, 1, (1,)), space)
+    with DummyVecEnv([lambda: core]) as env:
+        env.reset()
+        env.step(np.array([actions], np.float32))
+    assert core.taken.dtype == space.dtype
+    assert core.taken.tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("space", "observation", "message"),
+    [
+        (spaces.Discrete(4), -1, r"its observation is -1, which is not in Discrete\(4\)"),
+        (spaces.Discrete(4, start=1), 5, r"its observation is 5, which is not in Discrete\(4, start=1\)"),
+        (spaces.Discrete(4), 0.5, r"its observation is 0.5, which is not in Discrete\(4\)"),
+        (spaces.MultiDiscrete([2, 3]), np.array([2, 0]), r"its observation is \[2, 0\], which is not in MultiDiscrete"),
+        (spaces.MultiBinary(2), [0, 2], r"its observation is \[0, 2\], which is not in MultiBinary"),
+        (
+            spaces.Dict(image=spaces.Box(0, 255, (2, 2), np.uint8)),
+            {"image": np.full((2, 2), 0.5)},
+            r"its observation\['image'\] is float64; uint8 was expected",
+        ),
+        (
+            spaces.Dict(image=spaces.Box(0, 255, (2,), np.uint8)),
+            {"image": [3, 256]},
+            r"its observation\['image'\] has 256; uint8 holds 0 to 255",
+        ),
+        (
+            spaces.Dict(a=spaces.Box(-1, 1, (1,)), b=spaces.Box(-1, 1, (2,))),
+            {"a": [0, 0], "b": [0]},
+            r"its observation\['a'\] has shape \[2\]; its space says \[1\]",
+        ),
+        (
+            spaces.Dict(a=spaces.Tuple([spaces.Discrete(2), spaces.Discrete(3)])),
+            {"a": (0, 3)},
+            r"its observation\['a'\]\[1\] is 3, which is not in Discrete\(3\)",
+        ),
+        (spaces.Tuple([spaces.Discrete(2)] * 2), (0,), r"its observation has 1 part; its space says 2"),
+        (spaces.Dict(a=spaces.Discrete(2)), {"b": 0}, r"its observation has no 'a', only 'b'"),
+        (spaces.Dict(a=spaces.Discrete(2)), 0, r"its observation is int; its space says Dict"),
+    ],
+    ids=str,
+)
+def test_parts_of_an_observation_that_would_be_laid_out_wrong_are_named(space, observation, message):
+    with DummyVecEnv([lambda: Spaced(space, observation=observation)]) as env:
+        with pytest.raises(EnvError, match=r"environment 0 \(Spaced\) failed in reset: \w+: " + message):
+            env.reset()
+
+
+def test_parts_may_be_lists_and_whole_numbers_of_any_dtype():
+    space = spaces.Dict(
+        [("image", spaces.Box(0, 255, (2,), np.uint8)), ("on", spaces.Discrete(2)), ("two", spaces.MultiBinary(2))]
+    )
+    env = adapt(Spaced(space, observation={"two": [True, False], "on": np.array([True]), "image": [3, 255]}))
+    assert env.reset()[0].tolist() == [3, 255, 0, 1, 1, 0]
+
+
+def test_an_ordered_dict_of_gym_keeps_its_order():
+    gym = pytest.importorskip("gym")
+    space = gym.spaces.Dict([("b", gym.spaces.Discrete(2)), ("a", gym.spaces.Discrete(3))])
+    assert list(convert_space(space)) == list(space) == ["b", "a"]
