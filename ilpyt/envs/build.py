@@ -6,6 +6,7 @@ gymnasium is looked up first, gym 0.26 second; `gymnasium:ID` and `gym:ID` name 
 import difflib
 import importlib
 import logging
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -194,7 +195,11 @@ def _resolve(env_id: str, make_kwargs: dict[str, Any]) -> EnvFactory:
                 _announced.add(name)
                 log.warning("gymnasium calls %s %s now (same dynamics); using that.", name, candidate)
             # A VecEnv sees to the order of reset and step itself, at less cost than a wrapper on each environment.
-            return EnvFactory(package, replace(spec, order_enforce=False), make_kwargs)
+            spec = replace(spec, order_enforce=False)
+            module, _, maker = str(spec.entry_point).partition(":")
+            if module == "__main__":  # in a worker process, that is another one
+                spec = replace(spec, entry_point=getattr(sys.modules[module], maker, spec.entry_point))
+            return EnvFactory(package, spec, make_kwargs)
     known = sorted({i for package in packages for i in importlib.import_module(package).envs.registry})
     nearest = difflib.get_close_matches(name, known, n=4, cutoff=0.5)
     hint = f"Did you mean {', '.join(nearest)}?" if nearest else "Register it first, or pass a function that makes it."

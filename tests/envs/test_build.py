@@ -1,6 +1,8 @@
 """From ids to environments."""
 
 import logging
+import subprocess
+import sys
 
 import gymnasium
 import numpy as np
@@ -66,6 +68,19 @@ def test_keywords_go_to_make():
     with build_env("Counting-v0", num_env=2, length=3) as env:
         env.reset()
         assert [env.step([0, 0])[2].all() for _ in range(3)] == [False, False, True]
+
+
+def test_what_a_script_has_registered_by_its_own_name_is_found_in_worker_processes(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import gymnasium, ilpyt\n"
+        "from gymnasium.envs.classic_control import CartPoleEnv\n"
+        "class Mine(CartPoleEnv): pass\n"
+        "gymnasium.register('Mine-v0', entry_point='__main__:Mine')\n"
+        "print(ilpyt.envs.build_env('Mine-v0', num_env=2, vecenv_type='subproc').reset().shape)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("(2, 4)\n", "")
 
 
 def test_a_function_makes_environments():
@@ -136,9 +151,6 @@ def test_gym_runs_its_own_environments_on_numpy_1(env_id):
 
 
 def test_gyms_notice_stays_away(capfd):
-    import subprocess
-    import sys
-
     code = "import ilpyt; ilpyt.envs.build_env('gym:CartPole-v1', num_env=1).close()"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
     assert capfd.readouterr() == ("", "")
