@@ -86,8 +86,8 @@ def load_run(folder: str | Path, env_id: str | None = None) -> Policy:
     """
     config = read_config(folder)
     recipe = config.get("recipe") or {"algorithm": config["algorithm"], "env_id": config["env"].get("env_id")}
-    env_id, recorded = env_id or str(recipe.get("env_id")), recipe.get("env_id")
-    if env_id == recorded:
+    if env_id is None:
+        env_id = str(recipe.get("env_id"))
         check_names_no_module(env_id, folder)
     try:
         settings = Settings.read(recipe)

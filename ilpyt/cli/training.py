@@ -21,6 +21,7 @@ from ilpyt.cli.options import chosen, filled, flags_in
 from ilpyt.cli.test import summary
 from ilpyt.cli.train_options import GROUPS, constructing, names_of, options_for, training
 from ilpyt.envs import build_env
+from ilpyt.envs.build import imports_module
 from ilpyt.nets.choose import JUDGING
 from ilpyt.presets import PAPER_ENVS, SETTINGS, Settings, find_algorithm, make_algorithm
 from ilpyt.presets.settings import spell
@@ -55,9 +56,9 @@ def train_from(arguments: list[str]) -> None:
         if options.test_episodes:
             returns = algorithm.test(options.test_episodes, options.record_video)
             print(summary(returns, recipe["env_id"]))
-    print(
-        f"Weights, curves and results are in {options.save_path}; `ilpyt watch {options.save_path}` shows the policy."
-    )
+    named = f" --env {recipe['env_id']}" if imports_module(recipe["env_id"]) else ""
+    watch = f"`ilpyt watch {options.save_path}{named}`"
+    print(f"Weights, curves and results are in {options.save_path}; {watch} shows the policy.")
 
 
 def begin(arguments: list[str]) -> Recipe:

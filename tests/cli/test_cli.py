@@ -180,7 +180,14 @@ def test_an_environment_of_ones_own_module_is_found_in_the_current_folder():
     done = subprocess.run([*command, *flags], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "2 test episodes of my_envs:Mine-v0" in done.stdout
-    assert "logs/PPO_my_envs_Mine-v0" in done.stdout
+    assert "`ilpyt watch logs/PPO_my_envs_Mine-v0 --env my_envs:Mine-v0` shows the policy" in done.stdout
+    # the file's word isn't enough to import a module; one's own is
+    test = [*command[:3], "test", "logs/PPO_my_envs_Mine-v0", "--episodes", "2"]
+    refused = subprocess.run(test, capture_output=True, text=True)
+    assert "would import a module for 'my_envs:Mine-v0'; if you trust it, name that yourself" in refused.stderr
+    done = subprocess.run([*test, "--env", "my_envs:Mine-v0"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "2 test episodes of my_envs:Mine-v0" in done.stdout
 
 
 @pytest.mark.parametrize(
