@@ -115,7 +115,7 @@ class SubProcVecEnv(VecEnv):
                 place = find_place(i, num_workers, cores)
                 self._workers.append(_WorkerProcess(i, shared_fds, counters, place, timeout))
             self._collect("start", max(START_WITHIN, timeout or 0.0))
-            parts = [(cloudpickle.dumps(self.env_fns[i:j]), i, self.num_envs) for i, j in self._slices]
+            parts = [(_pickled(self.env_fns, i, j), i, self.num_envs) for i, j in self._slices]
             introductions = self._ask("start", parts)
             self.description, self.render_mode = introductions[0][1:]
             observation_space, action_space = common_spaces([s for spaces, *_ in introductions for s in spaces])
@@ -294,6 +294,25 @@ def _end_workers(workers: list[_WorkerProcess], lifeline: int, owner: int) -> No
     for worker in workers:
         worker.end(max(0.0, deadline - time.monotonic()))
     os.close(lifeline)
+
+
+def _pickled(env_fns: Sequence[Callable[[], Any]], start: int, stop: int) -> bytes:
+    """The functions `start` to `stop`, for a worker.
+
+    Raises:
+        EnvError: they hold something that can't be pickled.
+    """
+    try:
+        return cloudpickle.dumps(list(env_fns[start:stop]))
+    except Exception as error:
+        if stop - start > 1:
+            for i in range(start, stop):
+                _pickled(env_fns, i, i + 1)
+        raise EnvError(
+            f"env_fns[{start}] ({name_of(env_fns[start])}) can't be sent to a worker process: {type(error).__name__}: "
+            f"{error}. Whatever can't be pickled (a lock, a connection): make it inside the function, or in the "
+            "environment's own __init__; or use DummyVecEnv (vecenv_type='dummy')"
+        ) from error
 
 
 def _shared_memory_fd() -> int:

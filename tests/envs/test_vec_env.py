@@ -473,6 +473,12 @@ def test_a_plain_script_needs_no_main_guard_and_registers_its_own_environment(tm
     assert (done.stdout, done.stderr) == ("[2.0, 2.0, 2.0]\n", "")
 
 
+def test_what_workers_cant_be_sent_is_an_error_that_says_what_to_do():
+    lock = threading.Lock()
+    with pytest.raises(EnvError, match=r"env_fns\[1\] \(<lambda>\) can't be sent .*lock.*make it inside"):
+        SubProcVecEnv([Counter, lambda: Counter(info={"lock": lock})])
+
+
 def test_an_interrupt_amid_a_step_leaves_the_environments_usable():
     env = SubProcVecEnv([lambda: Counter(length=10**6, faults={3: lambda: time.sleep(1)})] * 2)
     env.reset()
