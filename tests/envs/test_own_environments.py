@@ -1,5 +1,7 @@
 """Environments as users bring them, in both VecEnvs: what comes out is what they gave, laid out by hand."""
 
+import re
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,8 +13,10 @@ import torch
 from gymnasium import spaces
 
 from ilpyt.algos import BC, PPO
-from ilpyt.envs import build_env
+from ilpyt.envs import build_env, drawing_env
 from ilpyt.runners import Runner
+from ilpyt.utils.errors import EnvError
+from tests.conftest import ROOT
 from tests.own_envs import Old, Own, Scale
 
 KEYED = spaces.Dict(
@@ -213,3 +217,58 @@ def test_an_environment_of_gym_026_with_parts_is_laid_out_the_same():
                 assert dones.all() == infos["truncated"].all() == (t % 3 == 0)
                 if dones.any():
                     same(states, [flat(own.reset()[0]) for own in alone])
+
+
+class Room(gymnasium.Env):
+    """Goes wrong in one way or another."""
+
+    def __init__(self, space=None, observation=(0.0, 0.0), action_space=None, reward=0.0, pause=0.0):
+        self.observation_space = space or spaces.Box(-1, 1, (2,))
+        self.action_space = action_space or spaces.Discrete(3)
+        self.observation, self.reward, self.pause = observation, reward, pause
+
+    def reset(self, *, seed=None, options=None):
+        return self.observation, {}
+
+    def step(self, action):
+        __import__("time").sleep(self.pause)
+        return self.observation, self.reward, False, False, {}
+
+
+Room.__module__ = "__main__"  # as in a script: workers don't import this file
+gymnasium.register("Reach-v0", entry_point=Room)
+
+
+def played(env_id, num_env=1, **kwargs):
+    with build_env(env_id, num_env, **kwargs) as env:
+        env.reset()
+        env.step([0] * num_env)
+
+
+def mistakes():
+    """What the guide's table of errors is about, in its order."""
+    shared, lock = Room(), threading.Lock()
+    yield lambda: played("Raech-v0")
+    yield lambda: played(Room, colour=3)
+    yield lambda: played(lambda: Room(action_space=spaces.MultiDiscrete([2, 2])))
+    yield lambda: played(lambda: Room(observation=np.zeros(3)))
+    yield lambda: played(lambda: Room(spaces.Dict(ice=spaces.Discrete(2)), {"ice": 2}))
+    yield lambda: played(lambda: Room(image(6, 7, 3), np.ones((6, 7, 3))))
+    yield lambda: played(lambda: Room(observation=np.array([0, np.nan])))
+    yield lambda: played(lambda: Room(reward=np.ones(1)))
+    yield lambda: played(lambda: shared, num_env=2)
+    yield lambda: played(lambda: Room(reward=lock), vecenv_type="subproc")
+    yield lambda: played(lambda: Room(pause=60), vecenv_type="subproc", timeout=3)
+    yield lambda: drawing_env(build_env(Room, 1))
+
+
+def test_errors_are_those_that_the_guide_tells():
+    table = (ROOT / "docs/environment.md").read_text().partition("| what it says")[2]
+    told = re.findall(r"^\| `(.+?)` \| .+ \|$", table, re.M)
+    for text, mistake in zip(told, mistakes(), strict=True):
+        if "setting an array element" in text and int(np.__version__.split(".")[0]) < 2:
+            continue  # NumPy 1 takes an array of one number for it
+        with pytest.raises((EnvError, ValueError, TypeError)) as error:
+            mistake()
+        line = str(error.value).splitlines()[0].removeprefix("environment 0 (<lambda>) can't be made: ")
+        assert line.startswith(text)
