@@ -18,6 +18,7 @@ from ilpyt.algos.run_folder import read_config
 from ilpyt.envs import VecEnv, build_env
 from ilpyt.envs.build import imports_module
 from ilpyt.presets import Settings, find_settings, make_agent
+from ilpyt.presets.settings import IF_TRUSTED
 from ilpyt.utils.errors import DataError
 from ilpyt.utils.versions import package_versions
 
@@ -69,7 +70,7 @@ def load(algo: str, env_id: str, folder: str | Path = ZOO) -> BaseAgent:
     return _load(cell, algo, env_id, find_settings(algo, env_id)).agent
 
 
-def load_run(folder: str | Path, env_id: str | None = None) -> Policy:
+def load_run(folder: str | Path, env_id: str | None = None, *, trusted: bool = False) -> Policy:
     """The agent that a run has trained, with the latest weights in its folder.
 
     It is made again by what `config.json` says: exactly, if `ilpyt.presets.make_algorithm` or the command line made it;
@@ -77,8 +78,8 @@ def load_run(folder: str | Path, env_id: str | None = None) -> Policy:
 
     Args:
         folder: the run's `save_path`.
-        env_id: its environment, such as 'my_module:MyEnv-v0'; None: the one in the file, which may come from a
-            stranger and therefore name no module.
+        env_id: another environment than the one in the file.
+        trusted: the file is no stranger's: modules that it names, for an environment or a wrapper, are imported.
 
     Raises:
         FileNotFoundError: there is no such run, or no weights.
@@ -88,9 +89,9 @@ def load_run(folder: str | Path, env_id: str | None = None) -> Policy:
     recipe = config.get("recipe") or {"algorithm": config["algorithm"], "env_id": config["env"].get("env_id")}
     if env_id is None:
         env_id = str(recipe.get("env_id"))
-        check_names_no_module(env_id, folder)
+        check_names_no_module(env_id, folder, trusted=trusted)
     try:
-        settings = Settings.read(recipe)
+        settings = Settings.read(recipe, trusted=trusted)
         policy = _load(Path(folder), str(recipe.get("algorithm")), env_id, settings)
     except (DataError, TypeError, ValueError) as error:
         raise DataError(f"the agent of {folder} can't be made again: {error}{_because(config)}") from error
@@ -103,14 +104,14 @@ def load_run(folder: str | Path, env_id: str | None = None) -> Policy:
     return policy
 
 
-def find(policy: str | Path, env_id: str | None = None) -> Policy:
+def find(policy: str | Path, env_id: str | None = None, *, trusted: bool = False) -> Policy:
     """The agent of a run by its folder, or one of the zoo by its name, such as 'GAIL/LunarLander-v2'.
 
     Raises:
         FileNotFoundError, DataError, ValueError: see `load_run` and `load`.
     """
     if Path(policy).is_dir():
-        return load_run(policy, env_id)
+        return load_run(policy, env_id, trusted=trusted)
     algo, _, cell = str(policy).partition("/")
     if not cell or str(policy).startswith((".", "/")):
         raise FileNotFoundError(
@@ -120,14 +121,14 @@ def find(policy: str | Path, env_id: str | None = None) -> Policy:
     return _load(_cell(algo, cell, ZOO), algo, cell if env_id is None else env_id, settings)
 
 
-def check_names_no_module(env_id: str, source: str | Path) -> None:
+def check_names_no_module(env_id: str, source: str | Path, *, trusted: bool) -> None:
     """Refuse an environment's id that is in a file, if a module would be imported for it.
 
     Raises:
-        DataError: it would; nobody but the user should say that.
+        DataError: it would, and the file isn't trusted.
     """
-    if imports_module(env_id):
-        raise DataError(f"{source} would import a module for {env_id!r}; if you trust it, name that yourself")
+    if imports_module(env_id) and not trusted:
+        raise DataError(f"{source} would import a module for {env_id!r}{IF_TRUSTED}")
 
 
 def _load(folder: Path, algo: str, env_id: str, settings: Settings) -> Policy:

@@ -7,7 +7,11 @@ from tyro.conf import Positional
 
 
 def test(
-    policy: Positional[str], env: str | None = None, episodes: int = 100, record_video: Path | None = None
+    policy: Positional[str],
+    env: str | None = None,
+    episodes: int = 100,
+    record_video: Path | None = None,
+    trust: bool = False,
 ) -> None:
     """Test a run's policy, or one of the zoo, on the test episodes: `ilpyt test GAIL/LunarLander-v2`.
 
@@ -16,12 +20,13 @@ def test(
         env: another environment to test it in; that of training if this isn't given.
         episodes: number of episodes.
         record_video: an mp4 file, for the first three of them.
+        trust: import the modules that the run's config.json names.
     """
     from ilpyt import zoo
     from ilpyt.runners import evaluate
     from ilpyt.runners import record_video as record
 
-    found = zoo.find(policy, env)
+    found = zoo.find(policy, env, trusted=trust)
     with found.build_env(num_env=1) as own:
         print(summary(evaluate(found.agent, own, episodes), found.env_id))
         if record_video is not None:

@@ -28,6 +28,7 @@ ABOUT = {
 def run(
     seed: int = 0,
     config: Path | None = None,
+    trust: bool = False,
     test_episodes: int = 100,
     record_video: Path | None = None,
     wandb: str | None = None,
@@ -37,6 +38,7 @@ def run(
     Args:
         seed: of networks, training and environments.
         config: a run's config.json, or its folder: do the same again, but for what other flags say.
+        trust: import the modules that it names.
         test_episodes: played when training is done; 0: none.
         record_video: an mp4 file, for the first three test episodes.
         wandb: a project of Weights & Biases, to log to as well.

@@ -50,15 +50,15 @@ def train_from(arguments: list[str]) -> None:
             f"name the environment before the flags: ilpyt train {recipe['algorithm']} {options.env_id} ..."
         )
     recipe = {**recipe, "env_id": options.env_id, "seed": options.seed, **_keywords(options, recipe, flags)}
-    algorithm = make(recipe, options, trusted="config" not in flags or "env.wrappers" in flags)
+    algorithm = make(recipe, options, trusted=options.trust or "config" not in flags or "env.wrappers" in flags)
     with algorithm.env:
         algorithm.train(**train_keywords(recipe), resume=options.resume)
         if options.test_episodes:
             returns = algorithm.test(options.test_episodes, options.record_video)
             print(summary(returns, recipe["env_id"]))
-    named = f" --env {recipe['env_id']}" if imports_module(recipe["env_id"]) else ""
-    watch = f"`ilpyt watch {options.save_path}{named}`"
-    print(f"Weights, curves and results are in {options.save_path}; {watch} shows the policy.")
+    names_modules = any(map(imports_module, [recipe["env_id"], *recipe["env"].get("wrappers", [])]))
+    watch = f"ilpyt watch {options.save_path}{' --trust' if names_modules else ''}"
+    print(f"Weights, curves and results are in {options.save_path}; `{watch}` shows the policy.")
 
 
 def begin(arguments: list[str]) -> Recipe:
@@ -73,7 +73,7 @@ def begin(arguments: list[str]) -> Recipe:
     algo, env_id, *_ = [*_words(arguments), "", ""]
     config = _config(arguments)
     if config is not None:
-        return _again(config, algo, env_id)
+        return _again(config, algo, env_id, trusted="trust" in flags_in(arguments))
     if not algo:
         raise ValueError("name the algorithm before the flags: ilpyt train ALGORITHM ENV ...")
     find_algorithm(algo)
@@ -100,7 +100,7 @@ def _config(arguments: list[str]) -> str | None:
     return parser.parse_known_args(arguments)[0].config
 
 
-def _again(config: str, algo: str, env_id: str) -> Recipe:
+def _again(config: str, algo: str, env_id: str, *, trusted: bool) -> Recipe:
     """The recipe of a former run, with another environment if one is named."""
     content = read_config(config)
     recipe = content.get("recipe")
@@ -121,7 +121,7 @@ def _again(config: str, algo: str, env_id: str) -> Recipe:
     if not isinstance(recipe["env"], dict):
         raise DataError(f"{config}: env of the recipe must be keywords with their values, got {recipe['env']!r}")
     if not env_id:
-        zoo.check_names_no_module(recipe["env_id"], config)
+        zoo.check_names_no_module(recipe["env_id"], config, trusted=trusted)
     return {**recipe, "env_id": env_id or recipe["env_id"], "train": recipe.get("train", {})}
 
 

@@ -6,7 +6,12 @@ from tyro.conf import Positional
 
 
 def watch(
-    policy: Positional[str], out: Path | None = None, env: str | None = None, episodes: int = 3, seed: int | None = None
+    policy: Positional[str],
+    out: Path | None = None,
+    env: str | None = None,
+    episodes: int = 3,
+    seed: int | None = None,
+    trust: bool = False,
 ) -> None:
     """Watch a run's policy, or one of the zoo, in a window or as mp4: `ilpyt watch logs --out logs/policy.mp4`.
 
@@ -16,6 +21,7 @@ def watch(
         env: another environment to watch it in; that of training if this isn't given.
         episodes: number of episodes.
         seed: of the first episode's environment; the test episodes' if this isn't given.
+        trust: import the modules that the run's config.json names.
     """
     from ilpyt import zoo
     from ilpyt.runners.video import Film, check_video, write_video
@@ -24,7 +30,7 @@ def watch(
 
     if out is not None:
         check_video(out)
-    found = zoo.find(policy, env)
+    found = zoo.find(policy, env, trusted=trust)
     if out is None:
         open_display(f"Write a video instead: `ilpyt watch {policy} --out policy.mp4`").quit()
     with found.build_env(num_env=1) as own:

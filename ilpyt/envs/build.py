@@ -111,9 +111,9 @@ def _drawing(env_fn: Callable[[], Any], render_mode: str) -> Callable[[], Any]:
     return env_fn.drawing(render_mode) if isinstance(env_fn, EnvFactory | WrappedEnv) else env_fn
 
 
-def imports_module(env_id: str) -> bool:
-    """Whether `build_env` would import a module for an id, and so run code, which a file's word isn't enough for."""
-    return str(env_id).rpartition(":")[0] not in ("", "gym", "gymnasium")
+def imports_module(name: str) -> bool:
+    """Whether a module would be imported for an id or a wrapper's name, and so run code: no file may ask for that."""
+    return str(name).partition("(")[0].rpartition(":")[0] not in ("", "gym", "gymnasium")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from ilpyt.utils.errors import DataError
 from ilpyt.utils.schedules import Exponential, Linear, Piecewise
 
 SCHEDULES = {kind.__name__: kind for kind in (Linear, Piecewise, Exponential)}
+IF_TRUSTED = "; if you trust the file: trusted=True, or --trust on the command line"
 WRAPPERS = {DiscretizeAction.__name__: DiscretizeAction}  # that a file may name
 
 
@@ -121,7 +122,7 @@ def read_wrapper(text: str, *, trusted: bool = True) -> Callable[..., Any]:
     module, _, call = str(text).rpartition(":")
     name, args, kwargs = _read_call(call)
     if module and not trusted:
-        raise DataError(f"the wrapper {text!r} would run code of its module; if you trust it, ask for it yourself")
+        raise DataError(f"the wrapper {text!r} would run code of its module{IF_TRUSTED}")
     try:
         wrapper = getattr(import_module(module), name) if module else WRAPPERS[name]
     except (ImportError, AttributeError, KeyError) as error:

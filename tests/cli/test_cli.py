@@ -103,7 +103,7 @@ def test_a_run_can_be_done_again_from_its_config_to_the_bit(capsys):
     assert (recipe["seed"], recipe["train"]["num_epochs"], recipe["agent"]) == (4, 1, {"lr": 2e-3})
 
 
-def test_flags_reach_what_they_are_keywords_of():
+def test_flags_reach_what_they_are_keywords_of(capsys):
     flags = [
         "--num-steps", 64, "--rollout-steps", 8, "--eval-interval", "None", "--until", "None",
         "--agent.learner.lr", "Linear(1e-3, 0, 100)", "--agent.disc.no-normalize", "--agent.reward", "logit",
@@ -128,6 +128,11 @@ def test_flags_reach_what_they_are_keywords_of():
     with pytest.raises(ilpyt.utils.errors.DataError, match="would run code of its module"):
         ilpyt.zoo.load_run("run")  # a file's word isn't enough for somebody's wrapper
     assert "would run code of its module" in run("train", "--config", "run")
+    assert run("test", "run", "--trust", "--episodes", 1) == 0
+    assert "1 test episodes of CartPole-v1: 0.00 " in capsys.readouterr().out  # these rewards come at a fall only
+    assert (
+        run("train", "--config", "run", "--trust", "--save-path", "again", "--no-progress", "--test-episodes", 0) == 0
+    )
 
 
 def test_what_is_given_once_more_as_the_default_is_kept():
@@ -180,14 +185,17 @@ def test_an_environment_of_ones_own_module_is_found_in_the_current_folder():
     done = subprocess.run([*command, *flags], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "2 test episodes of my_envs:Mine-v0" in done.stdout
-    assert "`ilpyt watch logs/PPO_my_envs_Mine-v0 --env my_envs:Mine-v0` shows the policy" in done.stdout
+    assert "`ilpyt watch logs/PPO_my_envs_Mine-v0 --trust` shows the policy" in done.stdout
     # the file's word isn't enough to import a module; one's own is
     test = [*command[:3], "test", "logs/PPO_my_envs_Mine-v0", "--episodes", "2"]
     refused = subprocess.run(test, capture_output=True, text=True)
-    assert "would import a module for 'my_envs:Mine-v0'; if you trust it, name that yourself" in refused.stderr
-    done = subprocess.run([*test, "--env", "my_envs:Mine-v0"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "2 test episodes of my_envs:Mine-v0" in done.stdout
+    assert (
+        "would import a module for 'my_envs:Mine-v0'; if you trust the file: trusted=True, or --trust" in refused.stderr
+    )
+    for trusting in (["--trust"], ["--env", "my_envs:Mine-v0"]):
+        done = subprocess.run([*test, *trusting], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert "2 test episodes of my_envs:Mine-v0" in done.stdout
 
 
 @pytest.mark.parametrize(

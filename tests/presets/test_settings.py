@@ -127,7 +127,10 @@ def edit(change):
             lambda c: (c["recipe"]["agent"].update(momentum=1), c["versions"].update(ilpyt="0.0.9")),
             r"momentum.*written by ilpyt 0\.0\.9, this is",
         ),
-        (lambda c: c["recipe"].update(env_id="os:Evil-v0"), "would import a module for 'os:Evil-v0'; if you trust it"),
+        (
+            lambda c: c["recipe"].update(env_id="os:Evil-v0"),
+            "would import a module for 'os:Evil-v0'; if you trust the file: trusted=True",
+        ),
         (lambda c: c["recipe"].update(algorithm="TRPO"), "no algorithm 'TRPO'"),
         (lambda c: c["recipe"].update(env={"wrappers": ["os:system"]}), "would run code"),
         (lambda c: c["recipe"].update(net={"hidden_sizes": [3]}), "holds weights of another network"),
