@@ -2,7 +2,7 @@
 PYTHON ?= python
 
 .PHONY: install check lint types test test-long test-faults soak docs examples notebook matrix bench bench-env demos
-.PHONY: table1 zoo
+.PHONY: figures table1 zoo
 
 install:  ## an environment to develop in
 	$(PYTHON) -m pip install -c constraints.txt -e '.[dev]'
@@ -70,6 +70,9 @@ table1:  ## the paper's Table 1, three seeds of it (an hour on two cores), and i
 
 zoo:  ## test the agents of the model zoo again
 	$(PYTHON) examples/evaluate_zoo.py
+
+figures:  ## those of docs/choosing.md
+	$(PYTHON) benchmarks/figures.py
 
 demos:  ## record the bundled demonstrations again
 	$(PYTHON) examples/example_generate_expert_demos.py
