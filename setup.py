@@ -18,14 +18,22 @@ MINARI = ["minari[hdf5]>=0.5.4"]  # which writes images without loss; with NumPy
 WANDB = ["wandb>=0.17"]
 NOTEBOOK = ["ipykernel>=6", "nbclient>=0.10"]
 ALL = [*BOX2D, *ATARI, *CLI, *PLOT, *VIDEO, *RECORD, *MINARI, *WANDB, *NOTEBOOK]
-TEST = [*BOX2D, *CLI, *PLOT, *VIDEO, "pytest>=7.4", "pytest-timeout>=2.1", "hypothesis>=6.80"]
+TEST = [
+    *BOX2D,
+    *CLI,
+    *PLOT,
+    *VIDEO,
+    "pytest>=7.4",
+    "pytest-timeout>=2.1",
+    "pytest-xdist>=3.3",
+    "hypothesis>=6.80",
+]
 DOCS = ["pdoc3>=0.11", "markdown<3.11"]  # Markdown 3.11 breaks the section headings that pdoc3 writes
 DEV = [
     *TEST,
     *DOCS,
     *ALL,
     "minari[create]",  # its data collector, which needs jax
-    "pytest-xdist>=3.3",
     "ruff>=0.6",
     "mypy>=1.11",
     "import-linter>=2.0",

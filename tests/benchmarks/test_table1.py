@@ -72,6 +72,7 @@ def test_a_cell_is_trained_tested_and_not_run_again(table1, tmp_path):
     assert [file.stat().st_mtime_ns for file in sorted(out.rglob("result.json"))] == times
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_an_interrupted_cell_leaves_no_result_no_process_and_begins_anew(number, table1, tmp_path):

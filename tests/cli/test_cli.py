@@ -175,7 +175,7 @@ def test_testing_and_watching_give_the_returns_of_the_test_episodes(capsys):
     assert Path("car.mp4").stat().st_size > 1000
 
 
-def test_an_environment_of_ones_own_module_is_found_in_the_current_folder():
+def test_an_environment_of_ones_own_module_is_found_in_the_current_folder(capsys):
     Path("my_envs.py").write_text(
         "import gymnasium\nfrom gymnasium.envs.classic_control import CartPoleEnv\n"
         "gymnasium.register('Mine-v0', entry_point=CartPoleEnv, max_episode_steps=20)\n"
@@ -187,15 +187,11 @@ def test_an_environment_of_ones_own_module_is_found_in_the_current_folder():
     assert "2 test episodes of my_envs:Mine-v0" in done.stdout
     assert "`ilpyt watch logs/PPO_my_envs_Mine-v0 --trust` shows the policy" in done.stdout
     # the file's word isn't enough to import a module; one's own is
-    test = [*command[:3], "test", "logs/PPO_my_envs_Mine-v0", "--episodes", "2"]
-    refused = subprocess.run(test, capture_output=True, text=True)
-    assert (
-        "would import a module for 'my_envs:Mine-v0'; if you trust the file: trusted=True, or --trust" in refused.stderr
-    )
+    test = ["test", "logs/PPO_my_envs_Mine-v0", "--episodes", 2]
+    assert "would import a module for 'my_envs:Mine-v0'; if you trust the file: trusted=True, or --trust" in run(*test)
     for trusting in (["--trust"], ["--env", "my_envs:Mine-v0"]):
-        done = subprocess.run([*test, *trusting], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        assert "2 test episodes of my_envs:Mine-v0" in done.stdout
+        assert run(*test, *trusting) == 0
+        assert "2 test episodes of my_envs:Mine-v0" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ TABLE1 = "takes up to an hour; tests/benchmarks/test_table1.py runs cells of it"
 # Commands, and lines of Python blocks, that aren't run here; why, or what runs them.
 NOT_RUN = {
     "pip install -c constraints.txt -e '.[box2d]' && python examples/example_bc.py": CI,
-    "pip install -c constraints.txt -e '.[test]' && pytest": CI,
+    "pip install -c constraints.txt -e '.[test]' && pytest -n 2": CI,
     "python -m venv .venv && . .venv/bin/activate": CI,
     "pip install -c constraints.txt -e '.[box2d]'": CI,
     "pytest -m long tests/faults": CI,

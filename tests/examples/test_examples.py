@@ -44,6 +44,7 @@ def test_example_bc_trains_tests_and_compares(tmp_path):
     assert line in again
 
 
+@pytest.mark.long
 def test_example_rl_trains_tests_and_compares(tmp_path):
     arguments = ["--algo", "PPO", "--env", "MountainCarContinuous-v0"]
     out = run("example_rl.py", *arguments, "--save-path", tmp_path / "run")
@@ -55,6 +56,7 @@ def test_example_rl_trains_tests_and_compares(tmp_path):
     assert line in again
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("script", "env_id", "paper"),
     [

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 
 import gymnasium
 import numpy as np
@@ -82,9 +83,10 @@ def test_a_recorded_test_shows_its_first_three_episodes_and_changes_nothing():
 
 
 def test_videos_are_of_the_wrapped_environment_and_of_workers_too(tmp_path):
-    with ilpyt.envs.build_env("CartPole-v0", num_env=2, vecenv_type="subproc") as env:
+    short = partial(gymnasium.wrappers.TimeLimit, max_episode_steps=30)
+    with ilpyt.envs.build_env("CartPole-v0", num_env=2, vecenv_type="subproc", wrappers=[short]) as env:
         returns = record_video(CartPoleHeuristicAgent(), env, tmp_path / "pole.mp4", num_episodes=1)
-        assert returns == evaluate(CartPoleHeuristicAgent(), env, 1)
+        assert returns == evaluate(CartPoleHeuristicAgent(), env, 1) == [30]
     size, _, frames = read(tmp_path / "pole.mp4")
     assert size == (600, 400)
     assert len(frames) == returns[0] - 1
