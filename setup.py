@@ -12,7 +12,7 @@ BOX2D = ["box2d>=2.3.10", "pygame>=2.1.3"]
 ATARI = ["ale-py>=0.10", "opencv-python-headless>=4.8"]  # gymnasium resizes images with OpenCV
 CLI = ["tyro>=1.0"]
 PLOT = ["matplotlib>=3.8"]
-VIDEO = ["imageio-ffmpeg>=0.5"]  # which brings ffmpeg
+VIDEO = ["imageio-ffmpeg>=0.5", "pygame>=2.1.3"]  # which bring ffmpeg, and what most environments draw with
 RECORD = ["pygame>=2.1.3"]
 MINARI = ["minari[hdf5]>=0.5.4"]  # which writes images without loss; with NumPy 2 only
 WANDB = ["wandb>=0.17"]
