@@ -86,13 +86,13 @@ def load_run(folder: str | Path, env_id: str | None = None, *, trusted: bool = F
         DataError: `config.json` is broken, or the agent can't be made again by it.
     """
     config = read_config(folder)
-    recipe = config.get("recipe") or {"algorithm": config["algorithm"], "env_id": config["env"].get("env_id")}
+    recipe = config.get("recipe") or _guess(config, folder)
     if env_id is None:
         env_id = str(recipe.get("env_id"))
         check_names_no_module(env_id, folder, trusted=trusted)
     try:
         settings = Settings.read(recipe, trusted=trusted)
-        policy = _load(Path(folder), str(recipe.get("algorithm")), env_id, settings)
+        policy = _load(Path(folder), recipe["algorithm"], env_id, settings)
     except (DataError, TypeError, ValueError) as error:
         raise DataError(f"the agent of {folder} can't be made again: {error}{_because(config)}") from error
     made = {name: str(net) for name, net in policy.agent.named_nets()}
@@ -102,6 +102,17 @@ def load_run(folder: str | Path, env_id: str | None = None, *, trusted: bool = F
             "there, by load_path or agent.load"
         )
     return policy
+
+
+def _guess(config: dict[str, Any], folder: str | Path) -> dict[str, Any]:
+    """A recipe for the run of a script that made its agent itself: the algorithm's defaults."""
+    env = config["env"]
+    if made := {"wrappers", "make_kwargs"} & env.keys():
+        raise DataError(
+            f"{folder} was trained by a script, in environments with {' and '.join(sorted(made))} of its own: load it "
+            "there, by load_path or agent.load"
+        )
+    return {"algorithm": config["algorithm"], "env_id": env.get("env_id")}
 
 
 def find(policy: str | Path, env_id: str | None = None, *, trusted: bool = False) -> Policy:

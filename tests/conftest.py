@@ -1,5 +1,6 @@
 """What several test files need: the repository's root, the paper's environments."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,20 @@ def pytest_addoption(parser):
 def one_thread():
     """Tests share two cores; more threads only get in each other's way."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def strangers_module(tmp_path, monkeypatch):
+    """The name of a module that could be imported, and that mustn't be: it would leave a mark."""
+    folder = tmp_path / "strangers_folder"
+    folder.mkdir()
+    (folder / "strangers_module.py").write_text(
+        "from pathlib import Path\nPath(__file__).with_name('mark').touch()\nFoo = object\n"
+    )
+    monkeypatch.syspath_prepend(folder)
+    yield "strangers_module"
+    assert not (folder / "mark").exists(), "it was imported"
+    assert "strangers_module" not in sys.modules
 
 
 @pytest.fixture(autouse=True)

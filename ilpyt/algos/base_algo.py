@@ -100,7 +100,7 @@ class BaseAlgorithm(abc.ABC):
         if video_interval is not None and video_interval < 1:
             raise ValueError(f"video_interval must be at least 1, got {video_interval}")
         if use_gpu and not torch.cuda.is_available():
-            raise RuntimeError("use_gpu=True, but PyTorch finds no GPU; leave it out to run on the CPU")
+            raise TrainingError("use_gpu=True, but PyTorch finds no GPU; leave it out to run on the CPU")
         self.env = env
         self.agent = agent
         self.use_gpu = use_gpu

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ilpyt.algos.run_folder import differences
+from ilpyt.envs.build import made_with
 from ilpyt.utils.versions import package_versions
 
 if TYPE_CHECKING:
@@ -21,7 +22,12 @@ def describe(algo: "BaseAlgorithm", config: Mapping[str, Any]) -> dict[str, Any]
         "algorithm": type(algo).__name__,
         "agent": algo.agent.describe(),
         "nets": {name: str(net) for name, net in algo.agent.named_nets()},
-        "env": {**algo.env.description, "num_env": algo.env.num_envs, "vecenv": type(algo.env).__name__},
+        "env": {
+            **algo.env.description,
+            **made_with(algo.env.env_fns[0]),
+            "num_env": algo.env.num_envs,
+            "vecenv": type(algo.env).__name__,
+        },
         "train": {
             name: value if isinstance(value, int | float | str | None) else str(value) for name, value in config.items()
         },

@@ -144,7 +144,20 @@ def read_config(path: str | Path) -> dict[str, Any]:
     wrong = [name for name, kind in kinds.items() if not isinstance(config, dict) or type(config.get(name)) is not kind]
     if wrong:
         raise DataError(f"{file} isn't the {CONFIG} of a run: it doesn't say {', '.join(wrong)}")
+    if "recipe" in config:
+        _check_recipe(config["recipe"], file)
     return dict(config)
+
+
+def _check_recipe(recipe: Any, file: Path) -> None:
+    """How a run was made has to be said in these words; what they say is looked at by whoever follows it."""
+    kinds = {"algorithm": str, "env_id": str, "seed": int, "env": dict, "net": dict, "agent": dict}
+    if not isinstance(recipe, dict):
+        raise DataError(f"{file}: its recipe is {str(recipe)[:50]!r}; it must be {', '.join(kinds)}")
+    for name, kind in {**kinds, **{n: dict for n in ("train", "initialize") if n in recipe}}.items():
+        if type(recipe.get(name)) is not kind:
+            given = repr(recipe[name])[:50] if name in recipe else "not there"
+            raise DataError(f"{file}: {name} of its recipe is {given}; it must be of type {kind.__name__}")
 
 
 def differences(its: Any, own: Any, name: str = "") -> list[str]:

@@ -16,6 +16,8 @@ from ilpyt.utils.extras import require
 
 COMMANDS = ("train", "test", "watch", "record", "demos", "plot", "table1", "completion")  # as `ilpyt --help` lists them
 
+NAMING_MODULES = ("train", "test", "watch", "record")  # that find modules of one's own where one stands
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Do what a command line asks for.
@@ -28,19 +30,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
             `ILPYT_TRACEBACK=1` shows where.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    sys.path.append(
-        str(Path.cwd())
-    )  # for 'my_module:MyEnv-v0'; after what is installed, so that nothing there is hidden
+    if arguments[:1] and arguments[0] in NAMING_MODULES and any(map(_names_module, arguments)):
+        sys.path.append(str(Path.cwd()))
     try:
         _run(arguments)
-    except (IlpytError, FileNotFoundError, ValueError, TypeError) as error:
+    except BrokenPipeError:  # whoever read what it prints has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (IlpytError, OSError, ValueError, TypeError) as error:
         if os.environ.get("ILPYT_TRACEBACK"):
             raise
         raise SystemExit(f"ilpyt: {error}") from None
     except KeyboardInterrupt as stop:
         raise stop if isinstance(stop, SystemExit) else SystemExit(130) from None
-    except BrokenPipeError:  # whoever read what it prints has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: list[str]) -> None:
@@ -55,6 +56,12 @@ def _run(arguments: list[str]) -> None:
         about = (_module(asked).__doc__ or "").partition("\n")[0]
     tyro.extras.subcommand_cli_from_dict(functions, prog=prog, description=about, args=arguments or ["--help"])
     return None
+
+
+def _names_module(argument: str) -> bool:
+    """Whether somebody asks for a module: 'my_module:MyEnv-v0', or all that a file names."""
+    module, colon, _ = argument.partition(":")
+    return argument == "--trust" or (bool(colon) and module not in ("minari", "gym", "gymnasium"))
 
 
 def functions_of(command: str) -> dict[str, Callable]:

@@ -96,8 +96,7 @@ def chosen(options: Any, given: Mapping[str, Any], flags: Sequence[str], prefix:
 def flags_in(arguments: Sequence[str]) -> list[str]:
     """The options that arguments name: 'net.normalize' for '--net.no-normalize'."""
     names = [argument.partition("=")[0].lstrip("-") for argument in arguments if argument.startswith("--")]
-    names = [re.sub(r"(^|\.)no-", r"\1", name) if re.search(r"(^|\.)no-", name) else name for name in names]
-    return [name.replace("-", "_") for name in names]
+    return [re.sub(r"(^|\.)no_", r"\1", name.replace("-", "_")) for name in names]
 
 
 def filled(kind: Any, values: Mapping[str, Any], what: str) -> Any:

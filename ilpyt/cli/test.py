@@ -25,7 +25,10 @@ def test(
     from ilpyt import zoo
     from ilpyt.runners import evaluate
     from ilpyt.runners import record_video as record
+    from ilpyt.runners.video import check_video
 
+    if record_video is not None:
+        check_video(record_video)
     found = zoo.find(policy, env, trusted=trust)
     with found.build_env(num_env=1) as own:
         print(summary(evaluate(found.agent, own, episodes), found.env_id))

@@ -21,7 +21,7 @@ GROUPS = ("env", "net", "agent")  # whose flags have their name before them
 TAKEN = ("action_type", "action_size", "action_encoder")  # of networks, for agents to decide
 ABOUT = {
     "expert": "'scripted', which recorded the bundled demonstrations; a run's folder; or one of the zoo, 'PPO/ENV'.",
-    "expert_demos": "a demonstration file, or 'minari:ID'; the bundled ones where there are any.",
+    "expert_demos": "a demonstration file; 'minari:ID'; or 'bundled', those of the repository.",
 }
 
 

@@ -5,6 +5,7 @@ A recipe is what `config.json` says of how a run was made: `algorithm`, `env_id`
 """
 
 import argparse
+import difflib
 import inspect
 import itertools
 import sys
@@ -25,11 +26,11 @@ from ilpyt.envs.build import imports_module
 from ilpyt.nets.choose import JUDGING
 from ilpyt.presets import PAPER_ENVS, SETTINGS, Settings, find_algorithm, make_algorithm
 from ilpyt.presets.settings import spell
+from ilpyt.runners.video import Film, check_video
 from ilpyt.utils.errors import DataError
 from ilpyt.utils.logger import WandbSink, say
 from ilpyt.utils.versions import package_versions
 
-DEMOS = Path(__file__).parents[2] / "demos"  # of the repository
 Recipe = dict[str, Any]
 
 
@@ -43,20 +44,29 @@ def train_from(arguments: list[str]) -> None:
     if arguments in ([], ["-h"], ["--help"]):
         print(overview())
         return
-    recipe, flags = begin(arguments), flags_in(arguments)
+    recipe = begin(arguments)
     options = parse(recipe, arguments)
+    trusted = options.trust or options.config is None
     if options.env_id != recipe["env_id"]:
         raise ValueError(
             f"name the environment before the flags: ilpyt train {recipe['algorithm']} {options.env_id} ..."
         )
-    recipe = {**recipe, "env_id": options.env_id, "seed": options.seed, **_keywords(options, recipe, flags)}
-    algorithm = make(recipe, options, trusted=options.trust or "config" not in flags or "env.wrappers" in flags)
+    if len(_words(arguments)) < 2:  # the file names it
+        zoo.check_names_no_module(recipe["env_id"], options.config, trusted=trusted)
+    if options.record_video is not None:
+        check_video(options.record_video)
+        if not options.test_episodes:
+            raise ValueError("--record-video shows test episodes: --test-episodes must be at least 1")
+    recipe = {**recipe, "seed": options.seed, **_keywords(options, recipe, flags_in(arguments))}
+    algorithm = make(recipe, options, trusted=trusted or "env.wrappers" in flags_in(arguments))
     with algorithm.env:
-        algorithm.train(**train_keywords(recipe), resume=options.resume)
+        if options.record_video is not None:
+            Film(algorithm.agent, algorithm.env)  # an environment that can't be drawn is found now
+        algorithm.train(**train_keywords(recipe, trusted=trusted), resume=options.resume)
         if options.test_episodes:
             returns = algorithm.test(options.test_episodes, options.record_video)
             print(summary(returns, recipe["env_id"]))
-    names_modules = any(map(imports_module, [recipe["env_id"], *recipe["env"].get("wrappers", [])]))
+    names_modules = imports_module(recipe["env_id"]) or any(":" in name for name in recipe["env"].get("wrappers", []))
     watch = f"ilpyt watch {options.save_path}{' --trust' if names_modules else ''}"
     print(f"Weights, curves and results are in {options.save_path}; `{watch}` shows the policy.")
 
@@ -73,19 +83,23 @@ def begin(arguments: list[str]) -> Recipe:
     algo, env_id, *_ = [*_words(arguments), "", ""]
     config = _config(arguments)
     if config is not None:
-        return _again(config, algo, env_id, trusted="trust" in flags_in(arguments))
+        return _again(config, algo, env_id)
     if not algo:
         raise ValueError("name the algorithm before the flags: ilpyt train ALGORITHM ENV ...")
     find_algorithm(algo)
     settings = SETTINGS[algo].get(env_id, Settings())
     recipe = {"algorithm": algo, "env_id": env_id, "seed": 0, **settings.spell()}
-    bundled = DEMOS / env_id / "demos.pkl"
     trains = names_of(*training(algo))
     if env_id in PAPER_ENVS and "expert" in trains:
         recipe["train"]["expert"] = "scripted"
-    elif "expert_demos" in trains and bundled.is_file():
-        recipe["train"]["expert_demos"] = str(bundled)
+    elif "expert_demos" in trains and _bundled(env_id).is_file():
+        recipe["train"]["expert_demos"] = "bundled"
     return recipe
+
+
+def _bundled(env_id: str) -> Path:
+    """The repository's demonstrations of an environment, if there are any."""
+    return Path(__file__).parents[2] / "demos" / env_id / "demos.pkl"
 
 
 def _words(arguments: list[str]) -> list[str]:
@@ -100,29 +114,37 @@ def _config(arguments: list[str]) -> str | None:
     return parser.parse_known_args(arguments)[0].config
 
 
-def _again(config: str, algo: str, env_id: str, *, trusted: bool) -> Recipe:
+def _again(config: str, algo: str, env_id: str) -> Recipe:
     """The recipe of a former run, with another environment if one is named."""
     content = read_config(config)
-    recipe = content.get("recipe")
-    if not isinstance(recipe, dict):
+    if "recipe" not in content:
         raise DataError(
             f"{config} is of a script that made its agent itself, and only that script can do it again; runs of "
             "`ilpyt train` and of `ilpyt.presets.make_algorithm` say how they were made"
         )
-    if algo and algo != recipe.get("algorithm"):
-        raise DataError(f"{config} is of {recipe.get('algorithm')}, not of {algo}")
+    recipe = {"train": {}, "initialize": {}, **content["recipe"]}
+    if algo and algo != recipe["algorithm"]:
+        raise DataError(f"{config} is of {recipe['algorithm']}, not of {algo}")
     wrote, this = content["versions"].get("ilpyt"), package_versions()["ilpyt"]
     if wrote != this:
         say(f"{config} was written by ilpyt {wrote}, this is {this}: what comes of it may differ.")
-    find_algorithm(str(recipe.get("algorithm")))
-    missing = {"env_id", "seed", *GROUPS} - recipe.keys()
-    if missing:
-        raise DataError(f"{config} has a recipe without {', '.join(sorted(missing))}")
-    if not isinstance(recipe["env"], dict):
-        raise DataError(f"{config}: env of the recipe must be keywords with their values, got {recipe['env']!r}")
-    if not env_id:
-        zoo.check_names_no_module(recipe["env_id"], config, trusted=trusted)
-    return {**recipe, "env_id": env_id or recipe["env_id"], "train": recipe.get("train", {})}
+    find_algorithm(recipe["algorithm"])
+    for part, known in (("train", _trained_with(recipe)), ("initialize", _initialized_with(recipe))):
+        for name in set(recipe[part]) - known:  # a file doesn't say what else there are flags for, such as --trust
+            nearest = ", ".join(difflib.get_close_matches(name, known, n=3, cutoff=0.5) or sorted(known))
+            raise DataError(f"{config}: {part} of {recipe['algorithm']} has no {name!r}; did you mean {nearest}?")
+    return {**recipe, "env_id": env_id or recipe["env_id"]}
+
+
+def _trained_with(recipe: Recipe) -> set[str]:
+    """The keywords of `train` that a recipe may have."""
+    return set(names_of(*training(recipe["algorithm"]))) - {"self", "resume", "monitor_kwargs", "algo"}
+
+
+def _initialized_with(recipe: Recipe) -> set[str]:
+    """The keywords of the algorithm's constructor that what comes of a training depends on."""
+    names = set(names_of(*constructing(recipe["algorithm"]))) - {"self", "args", "kwargs", *GROUPS}
+    return names - {"save_path", "progress", "sinks", "video_interval"}
 
 
 def parse(recipe: Recipe, arguments: list[str]) -> Any:
@@ -134,14 +156,14 @@ def parse(recipe: Recipe, arguments: list[str]) -> Any:
         if name in names_of(ALGORITHMS[algo].make_agent):
             values["agent"][name] = {**JUDGING, **values["agent"].get(name, {})}
     values["save_path"] = Path("logs", f"{algo}_{env_id}".translate(str.maketrans("/:", "__")))
-    config = _config(arguments)
-    if config is not None and "resume" in flags_in(arguments):
-        values["save_path"] = Path(config) if Path(config).is_dir() else Path(config).parent
     values["env_id"] = env_id or tyro.MISSING
     default = filled(kind, values, f"`ilpyt train {algo}`")
     about = inspect.cleandoc(ALGORITHMS[algo].__doc__ or "")
     rest = arguments[1:] if _words(arguments) else arguments
-    return tyro.cli(kind, default=default, prog=f"ilpyt train {algo}", args=rest, description=about)
+    options = tyro.cli(kind, default=default, prog=f"ilpyt train {algo}", args=rest, description=about)
+    if options.resume and options.config is not None and options.save_path == default.save_path:
+        options.save_path = options.config if options.config.is_dir() else options.config.parent
+    return options
 
 
 def _values(recipe: Recipe) -> dict[str, Any]:
@@ -152,6 +174,7 @@ def _values(recipe: Recipe) -> dict[str, Any]:
     env = {**own, **({"make_kwargs": make_kwargs} if make_kwargs else {})}
     return {
         "seed": recipe["seed"],
+        **recipe.get("initialize", {}),
         **settings.train,
         "env": env,
         "net": dict(settings.net),
@@ -160,12 +183,16 @@ def _values(recipe: Recipe) -> dict[str, Any]:
 
 
 def _keywords(options: Any, recipe: Recipe, flags: list[str]) -> dict[str, Any]:
-    """The keywords in `env`, `net`, `agent` and `train`: those of the recipe, and those that flags say."""
+    """What a recipe says beside algorithm, environment and seed: as it did, but for what flags say."""
     values = chosen(options, _values(recipe), flags)
     groups = {name: values.pop(name, {}) for name in GROUPS}
     groups["env"] |= groups["env"].pop("make_kwargs", {})
-    trains = set(names_of(*training(recipe["algorithm"]))) - {"resume"}
-    return spell({**groups, "train": {name: value for name, value in values.items() if name in trains}})
+    train = {name: value for name, value in values.items() if name in _trained_with(recipe)}
+    demos = train.get("expert_demos")
+    if demos not in (None, "bundled") and not demos.startswith("minari:"):
+        train["expert_demos"] = str(Path(demos).absolute())  # the recipe may be followed from elsewhere
+    initialize = {name: value for name, value in values.items() if name in _initialized_with(recipe)}
+    return spell({**groups, "train": train, "initialize": initialize})
 
 
 def make(recipe: Recipe, options: Any, *, trusted: bool) -> BaseAlgorithm:
@@ -187,20 +214,22 @@ def make(recipe: Recipe, options: Any, *, trusted: bool) -> BaseAlgorithm:
     return algorithm
 
 
-def train_keywords(recipe: Recipe) -> dict[str, Any]:
-    """Keywords of `train`, with the expert that the recipe names.
+def train_keywords(recipe: Recipe, *, trusted: bool) -> dict[str, Any]:
+    """Keywords of `train`, with the expert and the demonstrations that the recipe names.
 
     Raises:
-        ValueError, FileNotFoundError, DataError: there is no such expert.
+        ValueError, FileNotFoundError, DataError: there is no such expert, or there are no such demonstrations.
     """
     keywords = Settings.read({"train": recipe["train"]}).train
+    if keywords.get("expert_demos") == "bundled":
+        keywords["expert_demos"] = _bundled(recipe["env_id"])
     name = keywords.get("expert")
     if name == "scripted":
         if recipe["env_id"] not in PAPER_ENVS:
             raise ValueError(f"{recipe['env_id']} has no scripted expert; those that have are {', '.join(PAPER_ENVS)}")
         keywords["expert"] = PAPER_ENVS[recipe["env_id"]].expert()
     elif name is not None:
-        keywords["expert"] = zoo.find(name, recipe["env_id"]).agent
+        keywords["expert"] = zoo.find(name, recipe["env_id"], trusted=trusted).agent
     return keywords
 
 

@@ -29,6 +29,8 @@ SUCCESSORS = {
     "LunarLanderContinuous-v2": "LunarLanderContinuous-v3",
 }
 
+PACKAGES = ("gymnasium", "gym")  # in which an id is looked up, in this order
+
 log = logging.getLogger(__name__)
 _announced: set[str] = set()
 
@@ -111,9 +113,24 @@ def _drawing(env_fn: Callable[[], Any], render_mode: str) -> Callable[[], Any]:
     return env_fn.drawing(render_mode) if isinstance(env_fn, EnvFactory | WrappedEnv) else env_fn
 
 
-def imports_module(name: str) -> bool:
-    """Whether a module would be imported for an id or a wrapper's name, and so run code: no file may ask for that."""
-    return str(name).partition("(")[0].rpartition(":")[0] not in ("", "gym", "gymnasium")
+def imports_module(env_id: str) -> bool:
+    """Whether `build_env` would import a module that an id names, and so run code: no file may ask for that."""
+    return _module_and_name(env_id)[0] not in ("", *PACKAGES)
+
+
+def _module_and_name(env_id: str) -> tuple[str, str]:
+    """'module' and 'ID' of 'module:ID'."""
+    module, _, name = str(env_id).rpartition(":")
+    return module, name
+
+
+def made_with(env_fn: Callable[[], Any]) -> dict[str, Any]:
+    """What a function of `build_env` gives its environment beside the id: `wrappers` and `make_kwargs`, as text."""
+    if isinstance(env_fn, WrappedEnv):
+        return {"wrappers": [repr(wrapper) for wrapper in env_fn.wrappers], **made_with(env_fn.env_fn)}
+    if isinstance(env_fn, EnvFactory) and env_fn.make_kwargs:
+        return {"make_kwargs": {name: repr(value) for name, value in env_fn.make_kwargs.items()}}
+    return {}
 
 
 @dataclass(frozen=True)
@@ -171,8 +188,8 @@ class EnvFactory:
 
 def _resolve(env_id: str, make_kwargs: dict[str, Any]) -> EnvFactory:
     """The factory for an id."""
-    prefix, _, name = env_id.rpartition(":")
-    packages = ["gymnasium", "gym"]
+    prefix, name = _module_and_name(env_id)
+    packages = list(PACKAGES)
     if prefix in packages:
         packages = [prefix]
     elif prefix or name.startswith("ALE/"):

@@ -119,8 +119,9 @@ def read_wrapper(text: str, *, trusted: bool = True) -> Callable[..., Any]:
     Raises:
         DataError: there is none of this name, or it isn't trusted.
     """
-    module, _, call = str(text).rpartition(":")
-    name, args, kwargs = _read_call(call)
+    path, parenthesis, arguments = str(text).partition("(")
+    module, _, name = path.rpartition(":")
+    name, args, kwargs = _read_call(name + parenthesis + arguments)
     if module and not trusted:
         raise DataError(f"the wrapper {text!r} would run code of its module{IF_TRUSTED}")
     try:

@@ -67,7 +67,7 @@ def test_a_run_leaves_weights_curves_configuration_and_results(env, demos):
 def test_tensorboard_gets_the_metrics(env, demos):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    BC(agent=agent(env), env=env, progress=False).train(3, 64, demos)
+    BC(agent=agent(env), env=env, progress=False).train(3, 64, demos, validation_fraction=0.4)
     events = EventAccumulator("logs").Reload()
     assert {"loss", "validation_loss"} <= set(events.Tags()["scalars"])
     assert [e.step for e in events.Scalars("loss")] == [1, 2, 3]

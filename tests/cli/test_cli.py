@@ -94,7 +94,7 @@ def test_a_run_can_be_done_again_from_its_config_to_the_bit(capsys):
     assert all(torch.equal(weights[name], others[name]) for name in weights)
     recipes = [json.loads((folder / "config.json").read_text())["recipe"] for folder in (first, second)]
     assert recipes[0] == recipes[1]
-    assert recipes[0]["train"] | {"num_epochs": 2, "expert_demos": str(DEMOS)} == recipes[0]["train"]
+    assert recipes[0]["train"] | {"num_epochs": 2, "expert_demos": "bundled"} == recipes[0]["train"]
     assert (recipes[0]["seed"], recipes[0]["agent"]) == (3, {"lr": 2e-3})
     assert len(np.load("again/test_results.npy")) == 100
     flags = ["--num-epochs", 1, "--seed", 4, "--save-path", "c", *SHORT[2:]]
@@ -148,6 +148,34 @@ def test_an_interrupted_training_goes_on(capsys):
     assert not list(Path("logs/BC_CartPole-v0").glob("previous_*"))
     assert run("train", "--config", "logs/BC_CartPole-v0", *SHORT[2:], "--num-epochs", 4, "--resume") == 0
     assert (Path("logs/BC_CartPole-v0") / "net_4.pth").exists()
+    assert run("train", "--config", "logs/BC_CartPole-v0", *SHORT, "--no-resume", "--save-path", "x") == 0
+    assert (Path("logs/BC_CartPole-v0") / "net_4.pth").exists()
+
+
+def test_weights_that_a_run_began_with_are_part_of_it():
+    assert run("train", "BC", "CartPole-v0", *SHORT, "--save-path", "first") == 0
+    assert run("train", "BC", "CartPole-v0", *SHORT, "--load-path", "first", "--save-path", "second") == 0
+    assert run("train", "--config", "second", *SHORT, "--save-path", "third") == 0
+    first, second, third = (load_state(f"{name}/net_2.pth") for name in ("first", "second", "third"))
+    assert all(torch.equal(second[name], third[name]) for name in second)
+    assert not all(torch.equal(first[name], third[name]) for name in first)
+
+
+def test_flags_may_have_underscores():
+    flags = ["--num_steps", 8, "--rollout_steps", 2, "--agent.disc.no_normalize", "--test-episodes", 0, "--no_progress"]
+    assert run("train", "GAIL", "CartPole-v0", *flags, "--save_path", "run") == 0
+    assert json.loads(Path("run/config.json").read_text())["recipe"]["agent"]["disc"]["normalize"] is False
+
+
+def test_the_current_folder_is_looked_in_for_modules_that_are_asked_for_only(monkeypatch):
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    folder = str(Path.cwd())
+    run("demos", "info", "minari:a/b-v0")
+    run("test", "nowhere")
+    run("train", "PPO", "gymnasium:Nowhere-v0")
+    assert folder not in sys.path
+    run("train", "PPO", "my_module:Nowhere-v0")
+    assert folder in sys.path
 
 
 def test_dagger_asks_whom_the_command_line_names():
@@ -216,6 +244,11 @@ def test_an_environment_of_ones_own_module_is_found_in_the_current_folder(capsys
         (["watch", "BC/CartPole-v0"], "no screen .*ilpyt watch BC/CartPole-v0 --out policy.mp4"),
         (["watch", "BC/CartPole-v0", "--out", "x.avi"], "videos are written as .mp4"),
         (["plot", "nowhere"], "nowhere"),
+        (["train", "BC", "CartPole-v0", "--use-gpu"], "PyTorch finds no GPU; leave it out"),
+        (["train", "BC", "CartPole-v0", "--record-video", "x.gif"], "written as .mp4, not as 'x.gif'"),
+        (["train", "BC", "CartPole-v0", "--record-video", "x.mp4", "--test-episodes", "0"], "must be at least 1"),
+        (["test", "BC/CartPole-v0", "--record-video", "x.gif"], "written as .mp4, not as 'x.gif'"),
+        (["train", "BC", "CartPole-v0", "--save-path", "/proc/x"], "save_path '/proc/x' can't be written to"),
         (["demos", "info", "nowhere.npz"], "no demonstrations at"),
     ],
 )
@@ -258,15 +291,22 @@ def change(change_it):
         (lambda c: c["recipe"]["agent"].update(momentum=1), "`ilpyt train BC`.agent has no 'momentum'"),
         (lambda c: c["recipe"]["train"].update(num_epoch=1), "has no 'num_epoch'; did you mean num_epochs"),
         (lambda c: c.pop("recipe"), "of a script that made its agent itself"),
-        (lambda c: c["recipe"].pop("net"), "a recipe without net"),
-        (lambda c: c["recipe"].update(env_id="os:Evil-v0"), "would import a module for 'os:Evil-v0'"),
+        (lambda c: c["recipe"].pop("net"), "net of its recipe is not there; it must be of type dict"),
+        (lambda c: c["recipe"].update(env_id="strangers_module:Evil-v0"), "would import a module for 'strangers_mod"),
+        (lambda c: c["recipe"].update(env={"wrappers": ["strangers_module:Foo"]}), "would run code of its module"),
+        (  # a file that trusts itself
+            lambda c: c["recipe"].update(train={"trust": True}, env={"wrappers": ["strangers_module:Foo"]}),
+            "train of BC has no 'trust'",
+        ),
+        (lambda c: c["recipe"].update(initialize={"save_path": "/tmp/x"}), "initialize of BC has no 'save_path'"),
         (lambda c: c["recipe"].update(algorithm="TRPO"), "no algorithm 'TRPO'"),
-        (lambda c: c["recipe"].update(env=[1]), "must be keywords"),
+        (lambda c: c["recipe"].update(env=[1]), "it must be of type dict"),
     ],
 )
-def test_a_config_that_cannot_be_followed_says_why(change_it, why):
+def test_a_config_that_cannot_be_followed_says_why(change_it, why, strangers_module):
     change(change_it)
-    assert re.search(why, str(run("train", "--config", "run")))
+    for flags in ([], ["--no-trust"]):
+        assert re.search(why, str(run("train", "--config", "run", *flags)))
 
 
 def test_a_config_of_another_version_or_algorithm_says_so(capsys):

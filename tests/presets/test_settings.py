@@ -60,6 +60,8 @@ def test_a_file_names_our_wrappers_only_and_a_person_any():
     assert read_wrapper("DiscretizeAction", trusted=False) is ilpyt.envs.DiscretizeAction
     stack = read_wrapper("gymnasium.wrappers:FrameStackObservation(stack_size=4)")
     assert isinstance(stack, partial)
+    quoted = read_wrapper("gymnasium.wrappers:FrameStackObservation(padding_type='a:b')")
+    assert quoted.keywords == {"padding_type": "a:b"}
     assert (stack.func, stack.keywords) == (gymnasium.wrappers.FrameStackObservation, {"stack_size": 4})
     with pytest.raises(DataError, match="would run code of its module"):
         Settings.read({"env": {"wrappers": ["os:system"]}})
@@ -113,6 +115,17 @@ def test_a_scripts_run_is_made_again_by_defaults_or_refused():
         ilpyt.zoo.load_run("logs")
 
 
+@pytest.mark.parametrize(
+    ("kwargs", "what"),
+    [({"wrappers": [lambda env: env]}, "wrappers"), ({"max_episode_steps": 20}, "make_kwargs")],
+)
+def test_a_scripts_run_in_environments_of_its_own_making_is_refused(kwargs, what):
+    env = ilpyt.envs.build_env("CartPole-v0", num_env=2, **kwargs)
+    BC(env=env, progress=False).train(num_epochs=1, expert_demos=str(ROOT / "demos/CartPole-v0/demos.pkl"))
+    with pytest.raises(DataError, match=f"trained by a script, in environments with {what} of its own"):
+        ilpyt.zoo.load_run("logs")
+
+
 def edit(change):
     config = json.loads(Path("run/config.json").read_text())
     change(config)
@@ -128,16 +141,20 @@ def edit(change):
             r"momentum.*written by ilpyt 0\.0\.9, this is",
         ),
         (
-            lambda c: c["recipe"].update(env_id="os:Evil-v0"),
-            "would import a module for 'os:Evil-v0'; if you trust the file: trusted=True",
+            lambda c: c["recipe"].update(env_id="strangers_module:Evil-v0"),
+            "would import a module for 'strangers_module:Evil-v0'; if you trust the file: trusted=True",
         ),
         (lambda c: c["recipe"].update(algorithm="TRPO"), "no algorithm 'TRPO'"),
-        (lambda c: c["recipe"].update(env={"wrappers": ["os:system"]}), "would run code"),
+        (lambda c: c["recipe"].update(env_id="strangers_module.(x:Foo-v0"), "would import a module"),
+        (lambda c: c["recipe"].update(env={"wrappers": ["strangers_module:Foo"]}), "would run code"),
+        (lambda c: c["recipe"].update(env={"wrappers": ["strangers_module:Foo(x='a:b')"]}), "would run code"),
+        (lambda c: c.update(recipe=[1]), r"its recipe is '\[1\]'; it must be algorithm, env_id, seed"),
+        (lambda c: c["recipe"].update(seed="x"), "seed of its recipe is 'x'; it must be of type int"),
         (lambda c: c["recipe"].update(net={"hidden_sizes": [3]}), "holds weights of another network"),
         (lambda c: c.pop("versions"), "isn't the config.json of a run: it doesn't say versions"),
     ],
 )
-def test_a_broken_or_foreign_config_is_a_clear_error(change, why):
+def test_a_broken_or_foreign_config_is_a_clear_error(change, why, strangers_module):
     short_run("PPO", "CartPole-v0", "run")
     edit(change)
     with pytest.raises(DataError, match=why):

@@ -117,12 +117,9 @@ def test_the_bundled_demonstrations_have_no_problem(env_id):
     assert found(Experiences.load(ROOT / "demos" / env_id / "demos.pkl")) == []
 
 
-def test_no_module_is_imported_for_what_a_file_says(tmp_path, monkeypatch):
-    (tmp_path / "strangers_module.py").write_text("raise SystemExit('it was run')")
-    monkeypatch.syspath_prepend(tmp_path)
-    demos = Experiences(
-        np.zeros((2, 4)), [0, 1], [1, 1], [False, True], metadata={"env_id": "strangers_module:Evil-v0"}
-    )
-    (finding,) = [f for f in find_problems(demos) if "strangers_module" in f.text]
-    assert "a module would be imported for 'strangers_module:Evil-v0'" in finding.text
+@pytest.mark.parametrize("env_id", ["strangers_module:Evil-v0", "strangers_module.(x:Foo-v0", "strangers_module:(x"])
+def test_no_module_is_imported_for_what_a_file_says(env_id, strangers_module):
+    demos = Experiences(np.zeros((2, 4)), [0, 1], [1, 1], [False, True], metadata={"env_id": env_id})
+    (finding,) = [f for f in find_problems(demos) if strangers_module in f.text]
+    assert f"a module would be imported for {env_id!r}" in finding.text
     assert not finding.is_fatal
