@@ -10,7 +10,7 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "ilpyt/__init__.py").read_t
 
 BOX2D = ["box2d>=2.3.10", "pygame>=2.1.3"]
 ATARI = ["ale-py>=0.10", "opencv-python-headless>=4.8"]  # gymnasium resizes images with OpenCV
-CLI = ["tyro>=1.0"]
+CLI = ["tyro>=1.0", "docstring_parser>=0.16"]
 PLOT = ["matplotlib>=3.8"]
 VIDEO = ["imageio-ffmpeg>=0.5", "pygame>=2.1.3"]  # which bring ffmpeg, and what most environments draw with
 RECORD = ["pygame>=2.1.3"]
@@ -59,6 +59,7 @@ setup(
         "gymnasium>=1.0",
         "cloudpickle>=2.2",
         "tensorboard>=2.14",
+        "pillow>=9.4",
         "tqdm>=4.65",
     ],
     extras_require={

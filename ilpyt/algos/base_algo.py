@@ -104,6 +104,9 @@ class BaseAlgorithm(abc.ABC):
         self.env = env
         self.agent = agent
         self.use_gpu = use_gpu
+        wrong = [sink for sink in sinks if not isinstance(sink, Sink)]
+        if wrong:
+            raise TypeError(f"sinks are subclasses of ilpyt.utils.logger.Sink, not {type(wrong[0]).__name__}")
         self.progress = progress
         self.sinks = list(sinks)
         self.video_interval = video_interval

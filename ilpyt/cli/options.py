@@ -21,6 +21,7 @@ from torch import nn
 
 from ilpyt.agents import BaseAgent
 from ilpyt.algos import BaseAlgorithm
+from ilpyt.cli.keywords import read_keywords
 from ilpyt.envs import VecEnv
 from ilpyt.presets.settings import read_schedule, spell_schedule
 from ilpyt.runners import Experiences
@@ -153,13 +154,6 @@ def _read_number(arguments: list[str]) -> Any:
         raise ValueError(str(error)) from None
 
 
-def _read_json(arguments: list[str]) -> Any:
-    value = json.loads(arguments[0])
-    if not isinstance(value, dict):
-        raise ValueError(f"{arguments[0]} isn't a JSON object such as '{{\"level\": 3}}'")
-    return value
-
-
 NUMBER_OR_SCHEDULE = Annotated[
     Any,
     tyro.constructors.PrimitiveConstructorSpec(
@@ -175,7 +169,7 @@ JSON = Annotated[
     tyro.constructors.PrimitiveConstructorSpec(
         nargs=1,
         metavar="JSON",
-        instance_from_str=_read_json,
+        instance_from_str=lambda arguments: read_keywords(arguments[0]),
         is_instance=lambda value: True,
         str_from_instance=lambda value: [json.dumps(value)],
     ),

@@ -15,6 +15,7 @@ def record(
     fps: float | None = None,
     wait: bool | None = None,
     zoom: float | None = None,
+    make_kwargs: str = "{}",
 ) -> None:
     """Play an environment in a window, and keep the episodes that are worth it.
 
@@ -32,7 +33,9 @@ def record(
         fps: env steps a second; without it the environment's own, 15 for CartPole.
         wait: whether the environment waits while no key is held; without it only where no action does nothing.
         zoom: how much larger than drawn the game is shown.
+        make_kwargs: keywords of the environment as JSON, {"gravity": -5}.
     """
+    from ilpyt.cli.keywords import read_keywords
     from ilpyt.recording import record as record_episodes
     from ilpyt.recording.keymaps import read_keys
 
@@ -47,4 +50,5 @@ def record(
         fps=fps,
         wait=wait,
         zoom=zoom,
+        **read_keywords(make_kwargs),
     )

@@ -16,6 +16,7 @@ import gymnasium
 
 from ilpyt.envs.adapter import gymnasium_style
 from ilpyt.envs.dummy_vec_env import DummyVecEnv
+from ilpyt.envs.last_frame import LastFrame
 from ilpyt.envs.subproc_vec_env import SubProcVecEnv
 from ilpyt.envs.vec_env import VecEnv, name_of
 from ilpyt.utils.errors import EnvError
@@ -93,12 +94,14 @@ def drawing_env(env: VecEnv, render_mode: str = "rgb_array") -> DummyVecEnv:
 
     Args:
         env: whose first function makes it.
-        render_mode: 'rgb_array': frames, by `render()`; 'human': in a window, at every step.
+        render_mode: 'rgb_array': frames, by `render()`, and an episode's last by the wrapper `LastFrame`; 'human': in a
+            window, at every step.
 
     Raises:
         EnvError: it can't draw, or not in this way.
     """
-    own = DummyVecEnv([_drawing(env.env_fns[0], render_mode)])
+    env_fn = _drawing(env.env_fns[0], render_mode)
+    own = DummyVecEnv([env_fn if render_mode == "human" else WrappedEnv(env_fn, (LastFrame,))])
     if own.render_mode != render_mode:
         own.close()
         raise EnvError(

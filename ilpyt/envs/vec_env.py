@@ -4,7 +4,7 @@ import abc
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from gymnasium import spaces
@@ -12,6 +12,7 @@ from gymnasium import spaces
 from ilpyt.utils.errors import EnvError
 
 Infos = dict[str, Any]
+AnyVecEnv = TypeVar("AnyVecEnv", bound="VecEnv")
 
 
 @dataclass
@@ -218,7 +219,7 @@ class VecEnv(abc.ABC):
         """Other environments, stepped in the same way."""
         return type(self)(env_fns)
 
-    def __enter__(self) -> "VecEnv":
+    def __enter__(self: AnyVecEnv) -> AnyVecEnv:
         return self
 
     def __exit__(self, *exc: object) -> None:

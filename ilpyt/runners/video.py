@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ilpyt.runners.runner import Runner
-from ilpyt.utils.errors import SaveError
+from ilpyt.utils.errors import EnvError, SaveError
 from ilpyt.utils.extras import require
 from ilpyt.utils.seed_utils import TEST_SEED, preserved_random_state
 
@@ -30,7 +30,7 @@ class Film:
 
     Attributes:
         returns: the undiscounted return of each episode so far.
-        fps: frames a second at which the environment says it runs.
+        fps: frames a second at which the environment says it runs, at least 1.
     """
 
     def __init__(
@@ -62,18 +62,18 @@ class Film:
         self._render_mode, self._use_gpu = render_mode, use_gpu
         own = self._drawing()
         with own:
-            self.fps = int(own.envs[0].metadata.get("render_fps") or DEFAULT_FPS)
+            self.fps = max(1, round(own.envs[0].metadata.get("render_fps") or DEFAULT_FPS))
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Play; the frame after each step but an episode's last, after which a new one has begun."""
+        """Play; the frame after each step."""
         seeds = [[self._seed + k for k in range(len(self.returns))]]
         self.returns = [0.0] * len(self.returns)
         with _no_screen(self._render_mode), preserved_random_state(), self._agent.test_mode(), self._drawing() as own:
             steps = Runner(own, self._agent, self._use_gpu).play_steps(len(self.returns), seeds)
             for k, _, (_, _, rewards, dones, _) in steps:
                 self.returns[k] += float(rewards[0])
-                if self._render_mode != "human" and not dones[0]:
-                    yield own.render()[0]
+                if self._render_mode != "human":
+                    yield own.envs[0].get_wrapper_attr("last_frame") if dones[0] else own.render()[0]
 
     def _drawing(self) -> "DummyVecEnv":
         from ilpyt.envs import drawing_env
@@ -140,31 +140,55 @@ def write_video(path: str | Path, frames: Iterable[np.ndarray], fps: int) -> Non
     Raises:
         MissingExtraError: imageio-ffmpeg isn't installed.
         ValueError: another suffix, or no frames.
+        EnvError: frames of several sizes.
         SaveError: the file can't be written.
     """
     path = Path(path)
-    write_frames = check_video(path).write_frames
-    writer = None
+    ffmpeg = check_video(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as folder:
             unfinished = Path(folder) / path.name
-            try:
-                for frame in frames:
-                    height, width = (size + size % 2 for size in frame.shape[:2])  # H.264 takes even sizes only
-                    if writer is None:
-                        writer = write_frames(str(unfinished), (width, height), fps=fps, macro_block_size=1, quality=8)
-                        writer.send(None)
-                    padding = [(0, height - frame.shape[0]), (0, width - frame.shape[1]), (0, 0)]
-                    writer.send(np.ascontiguousarray(np.pad(frame, padding, mode="edge")))
-            finally:
-                if writer is not None:
-                    writer.close()
-            if writer is None:
+            written = _write(ffmpeg, unfinished, frames, fps)
+            if not written:
                 raise ValueError(f"there are no frames to write to {path}")
+            if _count(ffmpeg, unfinished) != written:  # ffmpeg doesn't say so by itself
+                raise SaveError(f"{path} can't be written: ffmpeg failed, perhaps since the disk is full")
             os.replace(unfinished, path)
+    except SaveError:
+        raise
     except OSError as error:
         raise SaveError(f"{path} can't be written: {error.strerror or error}") from error
+
+
+def _write(ffmpeg: Any, path: Path, frames: Iterable[np.ndarray], fps: int) -> int:
+    """Write frames; how many there were."""
+    writer: Any = None
+    shape: tuple[int, ...] = ()
+    count = 0
+    try:
+        for count, frame in enumerate(frames, 1):
+            height, width = (size + size % 2 for size in frame.shape[:2])  # H.264 takes even sizes only
+            if writer is None:
+                shape = frame.shape
+                writer = ffmpeg.write_frames(str(path), (width, height), fps=fps, macro_block_size=1, quality=8)
+                writer.send(None)
+            if frame.shape != shape:
+                raise EnvError(f"frame {count} has shape {list(frame.shape)}, those before {list(shape)}")
+            padding = [(0, height - shape[0]), (0, width - shape[1]), (0, 0)]
+            writer.send(np.ascontiguousarray(np.pad(frame, padding, mode="edge")))
+    finally:
+        if writer is not None:
+            writer.close()
+    return count
+
+
+def _count(ffmpeg: Any, path: Path) -> int:
+    """The frames of a video; 0 if it is broken."""
+    try:
+        return int(ffmpeg.count_frames_and_secs(str(path))[0])
+    except (OSError, RuntimeError):
+        return 0
 
 
 def check_video(path: str | Path) -> Any:

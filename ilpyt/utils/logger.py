@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from ilpyt.utils.checkpoint import atomic_write
@@ -23,7 +22,10 @@ Metrics = Mapping[str, float]
 
 
 class Sink(abc.ABC):
-    """A place that metrics are written to. Extend it by `write`, and by what else it can take."""
+    """A place that metrics are written to. Extend it by `write`, and by what else it can take.
+
+    Every `train` calls `describe` first and `close` last: what is opened in the one can be closed in the other.
+    """
 
     def describe(self, config: Mapping[str, Any]) -> None:
         """Training begins, or goes on; `config` is what its `config.json` says."""
@@ -38,7 +40,7 @@ class Sink(abc.ABC):
         return
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """Training has ended; if there will be another, `describe` comes first."""
         return
 
 
@@ -130,6 +132,8 @@ class WandbSink(Sink):
     def __init__(self, **init: Any) -> None:
         """Take the keywords of `wandb.init`, such as `project`, `name`, or `mode='offline'`; nothing is begun yet.
 
+        To go on with a run in another process, give its `id` and `resume='allow'`.
+
         Raises:
             MissingExtraError: wandb isn't installed.
         """
@@ -138,8 +142,15 @@ class WandbSink(Sink):
         self._run: Any = None
 
     def describe(self, config: Mapping[str, Any]) -> None:
-        """Begin a run, or go on with the one that was closed."""
-        self._run = self._wandb.init(config=dict(config), **self._init)
+        """Begin a run, or go on with the one that was closed.
+
+        Raises:
+            SaveError: Weights & Biases refuses, for instance without an account.
+        """
+        try:
+            self._run = self._wandb.init(config=dict(config), **self._init)
+        except self._wandb.errors.Error as error:
+            raise SaveError(f"Weights & Biases can't begin a run: {error}; mode='offline' needs no account") from error
         self._init = {**self._init, "id": self._run.id, "resume": "allow"}
 
     def write(self, step: int, metrics: Metrics) -> None:
@@ -148,10 +159,10 @@ class WandbSink(Sink):
 
     def show(self, step: int, frames: Sequence[np.ndarray], fps: int) -> None:
         """Record an animation."""
-        with tempfile.NamedTemporaryFile(suffix=".gif") as file:
-            file.write(as_gif(frames, fps))
-            file.flush()
-            self._run.log({"video": self._wandb.Video(file.name, format="gif")}, step=step)
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "video.gif"
+            file.write_bytes(as_gif(frames, fps))
+            self._run.log({"video": self._wandb.Video(str(file), format="gif")}, step=step)
 
     def close(self) -> None:
         """End the run."""
@@ -258,7 +269,9 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 
 def as_gif(frames: Sequence[np.ndarray], fps: int) -> bytes:
-    """An animation of frames uint8 [H, W, 3]."""
+    """An animation of frames uint8 [H, W, 3], of which there is one at least."""
+    from PIL import Image  # most processes draw nothing
+
     first, *others = (Image.fromarray(frame) for frame in frames)
     file = io.BytesIO()
     first.save(file, "gif", save_all=True, append_images=others, duration=1000 / fps, loop=0)

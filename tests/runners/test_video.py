@@ -67,7 +67,7 @@ def test_a_video_shows_each_step_of_the_episodes_at_the_environments_speed(tmp_p
     assert fps == 10
     assert size == (46, 32)  # the next even ones
     levels = frames.mean((1, 2, 3))
-    np.testing.assert_allclose(levels, [40, 80, 120, 40, 80, 120, 160], atol=3)
+    np.testing.assert_allclose(levels, [40, 80, 120, 160, 40, 80, 120, 160, 200], atol=3)
     assert "SDL_VIDEODRIVER" not in os.environ
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["clock.mp4"]
 
@@ -77,9 +77,9 @@ def test_a_recorded_test_shows_its_first_three_episodes_and_changes_nothing():
     algo = ilpyt.algos.BC(env=env, progress=False)
     plain = algo.test(5)
     assert algo.test(5, record_video="test.mp4") == plain
-    assert len(read("test.mp4")[2]) == sum(plain[:3]) - 3
+    assert len(read("test.mp4")[2]) == sum(plain[:3])
     algo.test(2, record_video="test.mp4")
-    assert len(read("test.mp4")[2]) == sum(plain[:2]) - 2
+    assert len(read("test.mp4")[2]) == sum(plain[:2])
 
 
 def test_videos_are_of_the_wrapped_environment_and_of_workers_too(tmp_path):
@@ -89,7 +89,7 @@ def test_videos_are_of_the_wrapped_environment_and_of_workers_too(tmp_path):
         assert returns == evaluate(CartPoleHeuristicAgent(), env, 1) == [30]
     size, _, frames = read(tmp_path / "pole.mp4")
     assert size == (600, 400)
-    assert len(frames) == returns[0] - 1
+    assert len(frames) == returns[0]
     assert frames.std((0, 3)).max() > 10  # something moves
 
 
@@ -127,3 +127,51 @@ def test_what_cannot_be_filmed_says_so(tmp_path, monkeypatch):
         algo.test(2, record_video=tmp_path / "x.mp4")
     assert not (tmp_path / "x.mp4").exists()
     assert not (tmp_path / "logs" / "test_results.npy").exists()  # it is said before the test
+
+
+def test_an_episode_of_one_step_is_a_film_of_one_frame(tmp_path):
+    class Bandit(Clock):
+        def reset(self, *, seed=None, options=None):
+            observation, info = super().reset(seed=seed)
+            self.length = 1
+            return observation, info
+
+    env = ilpyt.envs.build_env(lambda: Bandit("rgb_array"), num_env=1)
+    frames, _ = Film(Idle(), env).small()
+    assert len(frames) == 1
+    assert record_video(Idle(), env, tmp_path / "bandit.mp4", num_episodes=3) == [1, 1, 1]
+    np.testing.assert_allclose(read(tmp_path / "bandit.mp4")[2].mean((1, 2, 3)), [40, 40, 40], atol=3)
+
+
+def test_slow_environments_have_one_frame_a_second():
+    class Slow(Clock):
+        metadata = {"render_modes": ["rgb_array"], "render_fps": 0.4}
+
+    assert Film(Idle(), ilpyt.envs.build_env(lambda: Slow("rgb_array"), num_env=1)).fps == 1
+
+
+def test_frames_of_several_sizes_are_refused(tmp_path):
+    frames = [np.zeros((8, 8, 3), np.uint8), np.zeros((8, 10, 3), np.uint8)]
+    with pytest.raises(EnvError, match=r"frame 2 has shape \[8, 10, 3\], those before \[8, 8, 3\]"):
+        write_video(tmp_path / "x.mp4", frames, 10)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files")
+def test_a_video_that_ffmpeg_could_not_finish_is_an_error(tmp_path):
+    program = """
+import resource, signal
+import numpy as np
+from ilpyt.runners.video import write_video
+from ilpyt.utils.errors import SaveError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+frames = np.random.default_rng(0).integers(0, 255, (40, 64, 64, 3), dtype=np.uint8)
+try:
+    write_video("full.mp4", frames, 10)
+except SaveError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True)
+    assert "full.mp4 can't be written: " in done.stdout, done.stderr
+    assert list(tmp_path.iterdir()) == []

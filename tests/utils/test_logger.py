@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import ilpyt
 from ilpyt.algos import BC, PPO
 from ilpyt.runners import Experiences
-from ilpyt.utils.errors import EnvError
+from ilpyt.utils.errors import EnvError, SaveError
 from ilpyt.utils.logger import Sink, WandbSink, as_gif, flat
 from ilpyt.utils.seed_utils import set_seed
 
@@ -56,6 +56,31 @@ def test_a_sink_of_ones_own_gets_what_the_table_gets():
     assert len(sink.rows) == len(rows) - 1 == 8
     assert rows[-1].split(",")[0] == str(sink.rows[-1][0]) == str(algo.steps_done)
     assert sink.videos == []
+
+
+def test_a_sink_may_open_in_describe_what_it_closes():
+    class Lines(Sink):
+        def describe(self, config):
+            self.file = open("lines.txt", "a")  # noqa: SIM115
+
+        def write(self, step, metrics):
+            self.file.write(f"{step}\n")
+
+        def close(self):
+            self.file.close()
+
+    algo = train(sinks=[Lines()])
+    algo.train(num_steps=512, rollout_steps=32, log_interval=128)
+    assert Path("lines.txt").read_text().split() == [str(128 * k) for k in range(1, 13)]
+
+
+def test_what_is_no_sink_is_refused():
+    class Print:
+        def write(self, step, metrics):
+            print(step)
+
+    with pytest.raises(TypeError, match="subclasses of ilpyt.utils.logger.Sink, not Print"):
+        train(sinks=[Print()])
 
 
 def test_videos_come_at_their_interval_and_leave_training_as_it_was():
@@ -112,6 +137,10 @@ class FakeWandb:
             with Image.open(path) as gif:
                 self.n_frames, self.format = gif.n_frames, format
 
+    class errors:
+        class Error(Exception):
+            """wandb's own."""
+
     def __init__(self):
         self.calls = []
         self.id = "abc"
@@ -133,7 +162,7 @@ def test_weights_and_biases_gets_all_of_it_and_goes_on_in_the_same_run(monkeypat
     env = ilpyt.envs.build_env("CartPole-v1", num_env=2)
     algo = BC(env=env, progress=False, sinks=[WandbSink(project="poles")], video_interval=100)
     demos = Experiences(np.random.randn(40, 4), np.tile([0, 1], 20), np.ones(40), np.arange(40) % 10 == 9)
-    algo.train(num_epochs=2, expert_demos=demos)
+    algo.train(num_epochs=2, expert_demos=demos, validation_fraction=0.25)
     algo.train(num_epochs=1, expert_demos=demos)
     kinds = [call[0] for call in fake.calls]
     assert kinds == ["init", "log", "log", "log", "finish", "init", "log", "finish"]
@@ -144,6 +173,14 @@ def test_weights_and_biases_gets_all_of_it_and_goes_on_in_the_same_run(monkeypat
     assert [step for _, step, _ in logged] == [1, 1, 2, 3]
     assert logged[0][2].keys() >= {"loss", "validation_loss", "seconds"}
     assert logged[1][2]["video"].n_frames > 1
+
+
+def test_weights_and_biases_says_why_it_will_not(monkeypatch):
+    fake = FakeWandb()
+    monkeypatch.setattr(fake, "init", lambda **kwargs: (_ for _ in ()).throw(FakeWandb.errors.Error("no API key")))
+    monkeypatch.setitem(__import__("sys").modules, "wandb", fake)
+    with pytest.raises(SaveError, match="Weights & Biases can't begin a run: no API key; mode='offline'"):
+        train(sinks=[WandbSink(project="poles")])
 
 
 @pytest.mark.long
