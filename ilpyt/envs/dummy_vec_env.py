@@ -8,6 +8,7 @@ import gymnasium
 import numpy as np
 
 from ilpyt.envs.adapter import adapt, describe
+from ilpyt.envs.flatten import check_shape
 from ilpyt.envs.vec_env import StepArrays, VecEnv, name_of
 from ilpyt.utils.errors import EnvError
 
@@ -120,8 +121,7 @@ class EnvSlice:
         Numpy would stretch some other shapes to fit, and cut some numbers off, such as an image's of 0 to 1.
         """
         observation = np.asarray(observation)
-        if observation.shape != self._shape:
-            raise ValueError(f"its observation has shape {list(observation.shape)}; its space says {list(self._shape)}")
+        check_shape(observation, self._shape)
         expected = self._arrays.states.dtype
         if expected == np.uint8 and observation.dtype.kind in "iu" and not (observation >> 8).any():
             return observation.astype(np.uint8)

@@ -37,6 +37,16 @@ def _check(space: spaces.Space, value: Any, where: str) -> None:
         _check_categories(space, np.asarray(value), where)
 
 
+def check_shape(value: np.ndarray, shape: tuple[int, ...], where: str = "") -> None:
+    """Refuse an observation, or the part of it that is named, of another shape than its space says.
+
+    Raises:
+        ValueError: with both shapes.
+    """
+    if value.shape != shape:
+        raise ValueError(f"its observation{where} has shape {list(value.shape)}; its space says {list(shape)}")
+
+
 def _check_keys(space: spaces.Dict, value: Any, where: str) -> None:
     try:
         missing = next((key for key in space.spaces if key not in value), None)
@@ -55,8 +65,7 @@ def _check_length(space: spaces.Tuple, value: Any, where: str) -> None:
 
 
 def _check_numbers(space: spaces.Box, value: np.ndarray, where: str) -> None:
-    if value.shape != space.shape:
-        raise ValueError(f"its observation{where} has shape {list(value.shape)}; its space says {list(space.shape)}")
+    check_shape(value, space.shape, where)
     expected = space.dtype
     if value.dtype == expected or np.can_cast(value.dtype, expected, "same_kind"):
         return

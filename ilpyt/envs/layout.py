@@ -11,8 +11,10 @@ from typing import Any, cast
 import numpy as np
 from gymnasium import spaces
 
-from ilpyt.envs.flatten import flatten
+from ilpyt.envs.flatten import check_shape, flatten
 from ilpyt.utils.errors import EnvError
+
+MOST_NUMBERS = 10**7  # of an observation of several parts; bounds of 80 MB each
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def plain_observations(space: spaces.Space, source: str) -> Layout:
         source: what errors call the environment.
 
     Raises:
-        EnvError: values of the space have no fixed length.
+        EnvError: values of the space have no fixed length, or too large a one.
     """
     if not isinstance(space, spaces.Box):
         if not space.is_np_flattenable:
@@ -89,13 +91,23 @@ def plain_observations(space: spaces.Space, source: str) -> Layout:
                 "Box, Discrete, MultiDiscrete, MultiBinary, Tuple and Dict observations. Wrap the environment in "
                 "gymnasium.wrappers.TransformObservation to give it one of these."
             )
+        length = spaces.flatdim(space)
+        if length > MOST_NUMBERS:
+            raise EnvError(f"observations of {source} are {space}: as a vector, they would be {length:,} numbers")
         flat = cast(spaces.Space, spaces.flatten_space(space))
         return Layout(space, flat, partial(flatten, space), partial(spaces.unflatten, space))
     if len(space.shape) == 1 or (len(space.shape) == 3 and not _channels_first(space.shape)):
         return Layout(space, space, lambda x: x, lambda x: np.asarray(x, space.dtype))
     forth, back = _box_layout(space.shape, space.dtype)
     plain = spaces.Box(forth(space.low), forth(space.high), dtype=cast(Any, space.dtype))
-    return Layout(space, plain, lambda x: forth(np.asarray(x)), lambda x: back(np.asarray(x, space.dtype)))
+    return Layout(space, plain, partial(_arrange, space.shape, forth), lambda x: back(np.asarray(x, space.dtype)))
+
+
+def _arrange(shape: tuple[int, ...], forth: "Arrange", value: Any) -> np.ndarray:
+    """An observation laid out; another shape is refused first, which would often be laid out as well, and be noise."""
+    value = np.asarray(value)
+    check_shape(value, shape)
+    return forth(value)
 
 
 def _channels_first(shape: tuple[int, ...]) -> bool:

@@ -1,5 +1,7 @@
 """Laying out the values of a space, and back."""
 
+import re
+
 import gymnasium
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from gymnasium import spaces
 from ilpyt.envs import build_env
 from ilpyt.envs.layout import plain_actions, plain_observations
 from ilpyt.envs.original import original
+from ilpyt.utils.errors import EnvError
 
 OBSERVATIONS = [
     spaces.Box(-1, 1, (3,), np.float64),
@@ -50,6 +53,37 @@ def test_what_is_laid_out_comes_back(space):
             np.testing.assert_allclose(back, value, atol=1e-7)
         else:
             assert equal(back, value)
+
+
+@pytest.mark.parametrize("space", [space for space in OBSERVATIONS if isinstance(space, spaces.Box) and space.shape])
+def test_an_observation_of_another_shape_is_refused_in_its_own_words(space):
+    layout = plain_observations(space, "it")
+    if layout.changes_nothing:  # a VecEnv compares its shape
+        return
+    other = np.zeros(space.shape[::-1], space.dtype)
+    words = f"its observation has shape {list(other.shape)}; its space says {list(space.shape)}"
+    with pytest.raises(ValueError, match=re.escape(words)):
+        layout.to_plain(other)
+
+
+@pytest.mark.parametrize(("shape", "returned"), [((2, 3), (3, 2)), ((3, 8, 9), (8, 9, 3))])
+def test_an_environment_that_returns_another_shape_fails_instead_of_being_scrambled(shape, returned):
+    class Turned(gymnasium.Env):
+        observation_space, action_space = spaces.Box(-1, 1, shape), spaces.Discrete(2)
+
+        def reset(self, *, seed=None, options=None):
+            return np.zeros(returned, np.float32), {}
+
+    words = (
+        f"Turned) failed in reset: ValueError: its observation has shape {list(returned)}; its space says {list(shape)}"
+    )
+    with build_env(Turned, num_env=1) as env, pytest.raises(EnvError, match=re.escape(words)):
+        env.reset()
+
+
+def test_observations_too_long_for_a_vector_are_refused():
+    with pytest.raises(EnvError, match=r"1,000,000,000,000 numbers"):
+        plain_observations(spaces.Tuple([spaces.Discrete(2), spaces.Discrete(10**12 - 2)]), "it")
 
 
 def test_actions_are_counted_from_0_and_back():
