@@ -4,8 +4,7 @@ from pathlib import Path
 
 import tyro
 
-from ilpyt.plots import plot_runs
-from ilpyt.plots.draw import Scale, XAxis
+from ilpyt.plots.options import Scale, XAxis
 
 
 def plot(
@@ -33,4 +32,6 @@ def plot(
         whole: also show returns far below a random policy's, which are cut off otherwise.
         show: also open a window.
     """
+    from ilpyt.plots import plot_runs
+
     print(plot_runs(runs, out, metric=metric, x=x, x_scale=x_scale, smooth=smooth, whole=whole, show=show))

@@ -3,10 +3,10 @@
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
-from ilpyt.plots.average import Curve, average
+from ilpyt.plots.curves import Curve, average
+from ilpyt.plots.options import Options, XAxis
 from ilpyt.plots.runs import ENV_STEPS, EPOCHS, Run
 from ilpyt.plots.select import choose_metric, having, paper_name, warn_of_differences
 from ilpyt.utils.extras import require
@@ -14,9 +14,6 @@ from ilpyt.utils.extras import require
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-XAxis = Literal["both", "step", "seconds"]
-Scale = Literal["auto", "linear", "log"]
 
 # Apart by at least 18 units of CIELAB for normal, red-blind and green-blind eyes: those of Okabe and Ito, with brown
 # for their yellow, which is hardly seen on white.
@@ -39,24 +36,6 @@ GOAL_STYLES: dict[str, dict[str, Any]] = {
 DPI = 100
 FEW = 30  # points of a curve, each of which is marked
 FAR = 10  # times that a curve is as long as another one where an x axis becomes logarithmic
-
-
-@dataclass(frozen=True)
-class Options:
-    """What is drawn, and how; for each see `plot_runs`."""
-
-    metric: str | None = None
-    x: XAxis = "both"
-    x_scale: Scale = "auto"
-    smooth: int = 1
-    whole: bool = False
-
-    def __post_init__(self) -> None:
-        if self.smooth < 1:
-            raise ValueError(f"smooth must be at least 1, got {self.smooth}")
-        for name, value, known in (("x", self.x, get_args(XAxis)), ("x_scale", self.x_scale, get_args(Scale))):
-            if value not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
 
 
 def draw_runs(figure: "Figure", runs: Sequence[Run], options: Options | None = None) -> "Figure":

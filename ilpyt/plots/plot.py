@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ilpyt.plots.draw import DPI, Options, Scale, XAxis, draw_runs
+from ilpyt.plots.draw import DPI, draw_runs
+from ilpyt.plots.options import Options, Scale, XAxis
 from ilpyt.plots.runs import Run, read_runs
 from ilpyt.utils.errors import IlpytError, SaveError
 from ilpyt.utils.extras import require

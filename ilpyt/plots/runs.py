@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ilpyt.plots.average import Curve, running_mean
+from ilpyt.plots.curves import Curve, running_mean
 from ilpyt.utils.errors import DataError
 
 log = logging.getLogger(__name__)
