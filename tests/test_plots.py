@@ -125,6 +125,36 @@ def test_where_the_first_seed_ends_the_mean_ends_and_the_others_go_on(tmp_path):
     assert [line.get_xdata()[-1] for line in thin] == [20, 30]
 
 
+def test_a_single_seed_is_drawn_as_it_is_however_long(tmp_path):
+    write(tmp_path / "run", [(n, n / 10, 1000 if n == 777 else 0) for n in range(3000)])
+    (panel,) = draw(tmp_path, x="step").axes
+    line = means(panel)[COLORS["PPO"]]
+    assert line.shape == (3000, 2)
+    assert line[:, 1].max() == 1000
+    assert not panel.collections
+
+
+def test_panels_without_a_point_are_left_out(tmp_path):
+    write(tmp_path / "a/run", [(1, float("nan"), 5), (2, float("nan"), 6)])
+    steps, seconds = draw(tmp_path / "a").axes
+    np.testing.assert_allclose(means(steps)[COLORS["PPO"]], [[1, 5], [2, 6]])
+    assert not seconds.axison
+    write(tmp_path / "b/run", [(1, 1, 7)], env_id="Acrobot-v1")
+    untimed, timed = draw(tmp_path, x="seconds").axes
+    assert not untimed.axison
+    np.testing.assert_allclose(means(timed)[COLORS["PPO"]], [[1, 7]])
+    assert timed.get_ylabel() == "mean return of an evaluation"
+    with pytest.raises(DataError, match="no row of any run has both seconds and evaluation/return"):
+        draw(tmp_path / "a", x="seconds")
+
+
+def test_an_x_axis_with_a_0_isnt_made_logarithmic_unasked(tmp_path):
+    write(tmp_path / "bc", [(0, 0, 5), (10, 1, 6)], "DQN")
+    write(tmp_path / "rl", [(10, 1, 5), (1000, 90, 6)], "PPO")
+    assert [panel.get_xscale() for panel in draw(tmp_path).axes] == ["linear", "linear"]
+    assert draw(tmp_path, x_scale="log").axes[0].get_xscale() == "log"
+
+
 @pytest.mark.parametrize("env_id", [*PAPER_ENVS, "LunarLander-v3"])
 def test_goals_are_at_the_papers_threshold_and_the_experts_score(tmp_path, env_id):
     write(tmp_path / "run", [(1, 1, 0), (2, 2, 1)], env_id=env_id)

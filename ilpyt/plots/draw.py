@@ -9,6 +9,7 @@ from ilpyt.plots.curves import Curve, average
 from ilpyt.plots.options import Options, XAxis
 from ilpyt.plots.runs import ENV_STEPS, EPOCHS, Run
 from ilpyt.plots.select import choose_metric, having, paper_name, warn_of_differences
+from ilpyt.utils.errors import DataError
 from ilpyt.utils.extras import require
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ def draw_runs(figure: "Figure", runs: Sequence[Run], options: Options | None = N
 
     Returns:
         the figure.
+
+    Raises:
+        DataError: no run has the metric, or any of it at a known x.
     """
     options = options or Options()
     metric = choose_metric(runs, options.metric)
@@ -55,13 +59,10 @@ def draw_runs(figure: "Figure", runs: Sequence[Run], options: Options | None = N
         for axis, unit in columns:
             panel = next(panels)
             shown = [run for run in here if unit in ("seconds", run.unit)]
-            if not shown:
+            curves = _curves(shown, metric, axis, options.smooth)
+            if not curves:
                 panel.set_axis_off()
                 continue
-            curves = {
-                name: _curves([run for run in shown if run.algorithm == name], metric, axis, options.smooth)
-                for name in colors
-            }
             panel.set_title(" / ".join(sorted({run.env_id for run in shown})), fontsize=10)
             _draw_curves(panel, curves, colors)
             if metric.endswith("return"):
@@ -70,8 +71,11 @@ def draw_runs(figure: "Figure", runs: Sequence[Run], options: Options | None = N
     for panel in panels:  # of a last row that isn't full
         panel.set_axis_off()
     smoothed = f",\nrunning mean of {options.smooth} rows" if options.smooth > 1 else ""
-    for row in grid:
-        next(panel for panel in row if panel.axison).set_ylabel(LABELS.get(metric, metric) + smoothed)
+    first = [next((panel for panel in row if panel.axison), None) for row in grid]
+    if not any(first):
+        raise DataError(f"no row of any run has both {columns[0][0]} and {metric}")
+    for panel in filter(None, first):
+        panel.set_ylabel(LABELS.get(metric, metric) + smoothed)
     _draw_legend(figure, envs, colors)
     return figure
 
@@ -113,24 +117,29 @@ def _by_environment(runs: Sequence[Run]) -> dict[str, list[Run]]:
     return {env_id: groups[env_id] for env_id in [*order, *sorted(groups.keys() - set(order))]}
 
 
-def _curves(runs: Sequence[Run], metric: str, axis: str, smooth: int) -> list[Curve]:
-    curves = (run.curve(metric, axis, smooth) for run in runs)
-    return [(x, y) for x, y in curves if len(x)]
+def _curves(runs: Sequence[Run], metric: str, axis: str, smooth: int) -> dict[str, list[Curve]]:
+    """The curves of each algorithm that have a point; an algorithm without such a curve isn't there."""
+    curves = defaultdict(list)
+    for run in runs:
+        x, y = run.curve(metric, axis, smooth)
+        if len(x):
+            curves[run.algorithm].append((x, y))
+    return curves
 
 
 def _draw_curves(panel: "Axes", curves: dict[str, list[Curve]], colors: dict[str, str]) -> None:
-    """The seeds of each algorithm, and their mean."""
+    """The seeds of each algorithm, and their mean; a single seed is drawn as it is, since a mean has fewer points."""
     panel.grid(alpha=0.2)
-    for algorithm, seeds in curves.items():
-        color = colors[algorithm]
+    for algorithm in sorted(curves, key=list(colors).index):  # the later above the earlier, as in the legend
+        seeds, color = curves[algorithm], colors[algorithm]
         if len(seeds) > 1:
             for x, y in seeds:
                 panel.plot(x, y, color=color, lw=0.7, alpha=0.45, **_marks(len(x), 3))
-        if seeds:
-            x, mean, low, high = average(seeds)
-            panel.plot(x, mean, color=color, lw=1.8, **_marks(len(x), 5), zorder=3)
-        if len(seeds) > 1:
+            x, y, low, high = average(seeds)
             panel.fill_between(x, low, high, color=color, alpha=0.18, lw=0, zorder=2)
+        else:
+            ((x, y),) = seeds
+        panel.plot(x, y, color=color, lw=1.8, **_marks(len(x), 5), zorder=3)
 
 
 def _marks(points: int, size: int) -> dict[str, Any]:
@@ -157,9 +166,10 @@ def _draw_goals(panel: "Axes", env_id: str, curves: dict[str, list[Curve]], whol
 
 
 def _is_far(curves: dict[str, list[Curve]]) -> bool:
-    """Whether an algorithm goes on so much longer than another that linear axes hide one."""
-    ends = [max(x[-1] for x, _ in seeds) for seeds in curves.values() if seeds]
-    return max(ends) > FAR * min(ends)
+    """Whether an algorithm goes on so much longer than another that linear axes hide one; a logarithmic one hides 0."""
+    ends = [max(x[-1] for x, _ in seeds) for seeds in curves.values()]
+    starts = [x[0] for seeds in curves.values() for x, _ in seeds]
+    return min(starts) > 0 and max(ends) > FAR * min(ends)
 
 
 def _draw_x(panel: "Axes", unit: str, is_log: bool) -> None:

@@ -45,7 +45,7 @@ def plot_runs(
         x: 'step' is what an algorithm counts: BC epochs, others env steps, in panels of their own; 'seconds' are those
             of training, with its evaluations; 'both' draws them side by side.
         x_scale: 'linear', 'log', or 'auto': logarithmic in panels where an algorithm goes on ten times as long as
-            another.
+            another, unless a curve begins at 0.
         smooth: rows of `progress.csv` in a running mean; 1: none.
         whole: also show returns that are far below both a random policy's and those that the curves end at: where
             they would take a third of a panel in the paper's environments, they are cut off otherwise, and it says so.
