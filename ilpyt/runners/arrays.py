@@ -19,17 +19,39 @@ def fields_from_arrays(
     A state is a vector or an image, so what has 1 or 3 dimensions is one state, what has 2 or 4 an episode of them.
     """
     if len(states) and np.ndim(_as_array(states[0], "states")) in (2, 4):
+        _refuse_grey_images(states, actions, rewards, dones)
         if dones is not None:
             raise DataError("dones go with flat arrays; where each array is one episode, leave them out")
         return join_episodes(states, actions, rewards, terminated, truncated)
     fields = {"states": _as_array(states, "states"), "actions": _as_array(actions, "actions")}
     fields["rewards"] = np.zeros(len(fields["actions"])) if rewards is None else _as_array(rewards, "rewards")
     given = {"dones": dones, "terminated": terminated, "truncated": truncated}
-    flags = {name: _as_array(flag, name).astype(bool) for name, flag in given.items() if flag is not None}
+    flags = {name: _as_flags(flag, name) for name, flag in given.items() if flag is not None}
+    for name, flag in flags.items():
+        if flag.ndim != 1:
+            raise DataError(f"{name} must have shape [{len(fields['states'])}], not {list(flag.shape)}")
     lengths = {name: len(array) for name, array in {**fields, **flags}.items()}
     if len(set(lengths.values())) > 1:
         raise DataError(f"fields differ in length: {', '.join(f'{name} {n}' for name, n in lengths.items())}")
     return {**fields, **_ends(flags)}
+
+
+def _refuse_grey_images(states: Any, actions: Any, rewards: Any, dones: Any) -> None:
+    """Refuse one array of states [M, H, W] that may be images without channels, and not M episodes of H vectors.
+
+    Episodes have whole actions [M, H] or vectors [M, H, A], and rewards [M, H]; vectors [M, A] may be those of images.
+    """
+    if not isinstance(states, np.ndarray | Tensor) or np.ndim(states) != 3:
+        return
+    acted = _as_array(actions, "actions")
+    are_episodes = acted.ndim > 2 or (acted.ndim == 2 and acted.dtype.kind in "biu")
+    if are_episodes and dones is None and (rewards is None or np.ndim(_as_array(rewards, "rewards")) != 1):
+        return
+    shape = list(states.shape)
+    raise DataError(
+        f"states have shape {shape}, actions {list(acted.shape)}: if these are grey images, one a transition, give "
+        f"them the shape {[*shape, 1]}; if they are episodes of vectors, give list(states) and list(actions), without dones"
+    )
 
 
 def _ends(flags: Mapping[str, np.ndarray]) -> Fields:
@@ -104,7 +126,7 @@ def _episode(i: int, states: Any, actions: Any, rewards: Any, terminated: Any, t
 
 def _ends_so(flag: Any, length: int, what: str) -> bool:
     """An episode's flag: one bool, or the last of bool [T], the others of which are false."""
-    flags = _as_array(flag, what).astype(bool)
+    flags = _as_flags(flag, what)
     if not flags.ndim:
         return bool(flags)
     if flags.shape != (length,):
@@ -120,6 +142,17 @@ def _join(name: str, arrays: Sequence[np.ndarray]) -> np.ndarray:
         if list(array.shape[1:]) != expected:
             raise DataError(f"{name} of episode {i} have shape {list(array.shape[1:])} each, of episode 0 {expected}")
     return np.concatenate(arrays)
+
+
+def _as_flags(value: Any, what: str) -> np.ndarray:
+    """Bools, or numbers of which each is 0 or 1; anything else isn't taken for true, as NumPy does."""
+    flags = _as_array(value, what)
+    if flags.dtype != bool:
+        for flag in flags.flat if flags.dtype.kind not in "iuf" else flags[(flags != 0) & (flags != 1)].flat:
+            if not isinstance(flag, bool | int | float | np.bool_ | np.number) or flag not in (0, 1):
+                shown = flag.item() if isinstance(flag, np.generic) else flag
+                raise DataError(f"{what} must be bool, or 0 and 1, not {shown!r:.40}")
+    return flags.astype(bool)
 
 
 def _as_array(value: Any, what: str) -> np.ndarray:

@@ -228,7 +228,7 @@ class Experiences:
 
         Args:
             states: [M, *obs]; or a list of an array [T, *obs] an episode. One with T + 1 states has also what came
-                after the last action; that is dropped.
+                after the last action; that is dropped. A grey image has a last dimension of 1.
             actions: [M] or [M, A]; or a list of an array [T] or [T, A] an episode.
             rewards: [M], or a list of [T]; None: zeros, since imitation learns without them.
             dones: bool [M], the last transition of each episode. Not for lists, where each array is an episode.

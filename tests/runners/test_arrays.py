@@ -102,6 +102,78 @@ def test_an_array_of_episodes_of_one_length_is_episodes():
     assert made.actions.shape == (15, 2)
 
 
+def test_an_array_of_episodes_of_vectors_goes_with_whole_actions_a_step():
+    states = np.arange(3 * 6 * 4, dtype=np.float64).reshape(3, 6, 4)
+    for given in (states, torch.from_numpy(states)):
+        made = Experiences.from_arrays(given, np.zeros((3, 6), np.int64), np.ones((3, 6)), truncated=[1, 0, 1])
+        np.testing.assert_array_equal(made.states, states.reshape(18, 4))
+        assert made.dones.tolist() == ([False] * 5 + [True]) * 3
+        assert made.truncated.nonzero().flatten().tolist() == [5, 17]
+
+
+GREY = np.zeros((5, 8, 9), np.uint8)  # 5 images, or 5 episodes of 8 vectors
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        {"actions": ACTIONS, "dones": ENDS},
+        {"actions": np.zeros((5, 8)), "dones": ENDS},
+        {"actions": np.zeros((5, 8), int), "dones": ENDS},
+        {"actions": np.zeros((5, 8)), "terminated": ENDS},
+        {"actions": np.zeros((5, 7))},
+        {"actions": np.zeros((5, 8), int), "rewards": REWARDS, "terminated": ENDS},
+        {"actions": ACTIONS},
+    ],
+)
+@pytest.mark.parametrize("grey", [GREY, torch.from_numpy(GREY)], ids=["array", "tensor"])
+def test_flat_grey_images_arent_read_as_episodes(grey, rest):
+    with pytest.raises(
+        DataError, match=r"states have shape \[5, 8, 9\].* grey images.* \[5, 8, 9, 1\].* list\(states\)"
+    ):
+        Experiences.from_arrays(grey, **rest)
+
+
+def test_with_a_last_dimension_of_1_they_are_images():
+    made = Experiences.from_arrays(GREY[..., None], np.zeros((5, 8)), terminated=ENDS)
+    assert (made.states.shape, made.states.dtype) == ((5, 8, 9, 1), torch.uint8)
+    assert made.dones.tolist() == ENDS
+
+
+def test_a_list_of_arrays_is_one_of_episodes_whatever_their_actions():
+    made = Experiences.from_arrays(list(GREY), np.zeros((5, 8)))
+    assert [len(episode) for episode in made.episodes()] == [8] * 5
+
+
+@pytest.mark.parametrize("name", ["dones", "terminated", "truncated"])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (["False", "False", "False", "False", "True"], "must be bool, or 0 and 1, not '?False"),
+        ([0, 0, 1, 0, float("nan")], "must be bool, or 0 and 1, not nan"),
+        ([0, 0, 2, 0, 1], "must be bool, or 0 and 1, not 2"),
+        ([False, None, True, False, True], "must be bool, or 0 and 1, not None"),
+        (np.array(ENDS)[:, None], r"must have shape \[5\], not \[5, 1\]"),
+        (True, r"must have shape \[5\], not \[\]"),
+    ],
+)
+def test_flags_are_bool_or_0_and_1_one_a_transition(name, values, message):
+    flags = {"dones": ENDS, name: values}
+    with pytest.raises(DataError, match=f"{name} {message}"):
+        Experiences.from_arrays(STATES, ACTIONS, **flags)
+
+
+@pytest.mark.parametrize("name", ["terminated", "truncated"])
+def test_flags_of_episodes_are_bool_or_0_and_1(name):
+    with pytest.raises(DataError, match=f"episode 1: {name} must be bool, or 0 and 1, not nan"):
+        Experiences.from_arrays(in_episodes(STATES), in_episodes(ACTIONS), **{name: [True, float("nan")]})
+
+
+def test_flags_as_objects_are_taken_where_they_are_bools():
+    made = Experiences.from_arrays(STATES, ACTIONS, dones=np.array(ENDS, dtype=object))
+    assert made.dones.tolist() == ENDS
+
+
 def test_no_demonstrations_at_all_are_refused():
     with pytest.raises(DataError, match="where do episodes end"):
         Experiences.from_arrays([], [])
