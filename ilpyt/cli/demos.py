@@ -1,5 +1,7 @@
 """`ilpyt demos`: look at demonstrations, and bring them from one format into another."""
 
+from pathlib import Path
+
 
 def info(file: str, /) -> None:
     """Say what demonstrations hold, and what is wrong with them.
@@ -19,7 +21,7 @@ def info(file: str, /) -> None:
         raise SystemExit(1)
 
 
-def convert(source: str, target: str, /, *, env: str | None = None) -> None:
+def convert(source: str, target: str, /, *, env: str | None = None, force: bool = False) -> None:
     """Write demonstrations in another format.
 
     Args:
@@ -27,14 +29,18 @@ def convert(source: str, target: str, /, *, env: str | None = None) -> None:
         target: likewise.
         env: id of the environment that they are from, which a Minari dataset is written with; by default, what their
             metadata say.
+        force: overwrite a file that is there; a Minari dataset never is overwritten.
     """
     from ilpyt.envs import build_env
     from ilpyt.runners import Experiences
     from ilpyt.runners.describe import named_env
-    from ilpyt.utils.errors import DataError
+    from ilpyt.utils.errors import DataError, SaveError
 
+    is_file = not target.startswith("minari:")
+    if is_file and not force and Path(target).exists():
+        raise SaveError(f"{target} is there already: --force overwrites it")
     demos = Experiences.load(source)
-    if not target.startswith("minari:"):
+    if is_file:
         demos.save(target)
     elif env is None and "env_id" not in demos.metadata:
         raise DataError(f"{source} doesn't say which environment it is from: --env ID")

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from ilpyt.cli import main
 from ilpyt.cli.demos import convert, info
 from ilpyt.runners import Experiences
-from ilpyt.utils.errors import DataError
+from ilpyt.utils.errors import DataError, SaveError
 from tests.conftest import ROOT
 
 CARTPOLE = str(ROOT / "demos" / "CartPole-v0" / "demos.pkl")
@@ -40,6 +41,27 @@ def test_convert_from_pkl_to_npz_and_back(capsys):
     assert equal(Experiences.load("b.pkl"), Experiences.load(CARTPOLE))
     assert Experiences.load("b.pkl").metadata == Experiences.load(CARTPOLE).metadata
     assert capsys.readouterr().out.splitlines()[0] == "a.npz: Experiences(100 episodes, 20000 transitions)"
+
+
+def test_convert_overwrites_a_file_only_by_force():
+    convert(CARTPOLE, "a.npz")
+    Experiences.load(CARTPOLE)[:400].save("b.npz")
+    with pytest.raises(SaveError, match=r"b\.npz is there already: --force overwrites it"):
+        convert("a.npz", "b.npz")
+    assert len(Experiences.load("b.npz")) == 400
+    convert("a.npz", "b.npz", force=True)
+    assert len(Experiences.load("b.npz")) == 20000
+
+
+def test_force_is_a_flag_and_never_overwrites_a_dataset_of_minari(tmp_path, monkeypatch):
+    pytest.importorskip("minari")
+    pytest.importorskip("tyro")
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "datasets"))
+    Experiences.load(CARTPOLE)[:400].save("few.npz")
+    for arguments in (["few.npz", "b.npz"], ["few.npz", "b.npz", "--force"], ["few.npz", "minari:a-v0"]):
+        main(["demos", "convert", *arguments])
+    with pytest.raises(SystemExit, match="there is a Minari dataset 'a-v0'"):
+        main(["demos", "convert", "few.npz", "minari:a-v0", "--force"])
 
 
 def test_convert_to_minari_and_back(tmp_path, monkeypatch):
