@@ -50,7 +50,7 @@ def _refuse_grey_images(states: Any, actions: Any, rewards: Any, dones: Any) -> 
     shape = list(states.shape)
     raise DataError(
         f"states have shape {shape}, actions {list(acted.shape)}: if these are grey images, one a transition, give "
-        f"them the shape {[*shape, 1]}; if they are episodes of vectors, give list(states) and list(actions), without dones"
+        f"them the shape {[*shape, 1]}; if they are episodes of vectors, give list(states), list(actions) and no dones"
     )
 
 

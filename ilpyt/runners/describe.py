@@ -10,11 +10,13 @@ from torch import Tensor
 
 from ilpyt.runners.fit import first_not_finite, step_of
 from ilpyt.utils.errors import DataError, EnvError
+from ilpyt.utils.text import printable
 
 if TYPE_CHECKING:
     from ilpyt.runners.experiences import Experiences
 
 MAX_ROWS = 40  # of a table
+MAX_NAME, MAX_VALUE, MAX_FINDING = 60, 200, 1000  # characters
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Finding:
 def describe(experiences: "Experiences", source: str, findings: Sequence[Finding] | None = None) -> str:
     """Episodes, ranges, metadata and findings, in aligned columns.
 
+    What a file says is escaped where it isn't printable, and shortened where it is long.
+
     Args:
         experiences: the demonstrations.
         source: what to call them, for instance the file's path.
@@ -40,13 +44,17 @@ def describe(experiences: "Experiences", source: str, findings: Sequence[Finding
     """
     if findings is None:
         findings = find_problems(experiences)
-    parts = [[source]]
+    parts = [[printable(source)]]
     if len(experiences):
         parts += [_episodes(experiences), _states(experiences.states), _actions(experiences.actions)]
     if experiences.metadata:
-        rows = [(name, str(value)) for name, value in experiences.metadata.items()]
+        rows = [
+            (printable(name, MAX_NAME), printable(value, MAX_VALUE)) for name, value in experiences.metadata.items()
+        ]
         parts.append(["metadata", *_aligned(rows, "<<")])
-    problems = [f"  {'ERROR  ' if finding.is_fatal else ''}{finding.text}" for finding in findings]
+    problems = [
+        f"  {'ERROR  ' if finding.is_fatal else ''}{printable(finding.text, MAX_FINDING)}" for finding in findings
+    ]
     parts.append(["problems", *(problems or ["  none found"])])
     return "\n\n".join("\n".join(lines) for lines in parts)
 

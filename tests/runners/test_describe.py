@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ilpyt.runners import Experiences
-from ilpyt.runners.describe import describe, find_problems, named_env
+from ilpyt.runners.describe import Finding, describe, find_problems, named_env
 from tests.conftest import ROOT
 
 CARTPOLE = {"env_id": "CartPole-v1", "backend": "gymnasium"}
@@ -60,6 +60,32 @@ def test_continuous_actions_and_images_have_ranges():
         "          0      0  0.625   1.25",
         "          1  0.125   0.75  1.375",
     ]
+
+
+HOSTILE = "\x1b]0;pwned\x07\x1b[2J\r\n\x9b\u202e\udc80é"
+SHOWN = r"\x1b]0;pwned\x07\x1b[2J\r\n\x9b\u202e\udc80é"
+
+
+def test_nothing_of_a_file_reaches_the_terminal_unescaped():
+    metadata = {"author": HOSTILE, HOSTILE: "x", "nested": [{HOSTILE: 1}], "env_id": f"{HOSTILE}-v0", 3: 4}
+    text = describe(demos(metadata=metadata), "it\x1b[2J")
+    assert all(character.isprintable() or character == "\n" for character in text)
+    assert r"it\x1b[2J" in text.splitlines()[0]
+    rows = [line.split(None, 1) for line in text.partition("\nmetadata\n")[2].partition("\n\n")[0].splitlines()]
+    assert rows[0] == ["author", SHOWN]
+    assert [SHOWN, "x"] in rows
+    assert ["3", "4"] in rows
+
+
+def test_long_metadata_are_shortened():
+    metadata = {"a" * 1000: "b" * 10**6, "c": list(range(10**5)), "d": "\x1b" * 1000, "e": "f" * 200}
+    text = describe(demos(metadata=metadata), "it", [Finding("g" * 10**4)])
+    rows = [line.split(None, 1) for line in text.partition("\nmetadata\n")[2].partition("\n\n")[0].splitlines()]
+    assert rows[0] == ["a" * 57 + "...", "b" * 197 + "..."]
+    assert (rows[1][1][:9], rows[1][1][-3:]) == ("[0, 1, 2,", "...")
+    assert all(len(value) <= 200 for _, value in rows)
+    assert rows[3] == ["e", "f" * 200]
+    assert max(map(len, text.splitlines())) < 1010
 
 
 def test_long_tables_end():
