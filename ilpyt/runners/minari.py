@@ -8,6 +8,7 @@ import difflib
 import json
 import logging
 import shutil
+import uuid
 import warnings
 from collections import OrderedDict
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 from ilpyt.envs.layout import Layout, plain_actions, plain_observations
 from ilpyt.envs.original import Original, original
 from ilpyt.runners.arrays import join_episodes
+from ilpyt.runners.minari_metadata import check_metadata
 from ilpyt.utils.errors import DataError, EnvError, SaveError
 from ilpyt.utils.extras import require
 
@@ -70,10 +72,7 @@ def write_dataset(experiences: "Experiences", dataset_id: str, env: "VecEnv", **
     about = {name: str(value) for name, value in experiences.metadata.items() if name in ABOUT} | about
     folder = _folder(dataset_id)
     if folder.exists():
-        raise DataError(
-            f"there is a Minari dataset {dataset_id!r} in {folder} already; choose another name or version, or delete "
-            f"it: minari delete {dataset_id}"
-        )
+        raise _taken(folder, dataset_id)
     fitted, origin = experiences.fit_to(env), original(env)
     try:
         buffers = _buffers(fitted, origin)
@@ -92,12 +91,19 @@ def write_dataset(experiences: "Experiences", dataset_id: str, env: "VecEnv", **
 
 
 def _create(folder: Path, dataset_id: str, buffers: list[Any], origin: Original, about: dict[str, str]) -> None:
-    """Write a dataset, whole or not at all."""
+    """Write a dataset, whole or not at all: under an id of its own, renamed when it is done.
+
+    Until then there is nothing under the id that was asked for, which another process may write at the same time, so
+    that what is removed after a failure is this call's.
+    """
+    group, slash, _ = dataset_id.rpartition("/")
+    own_id = f"{group}{slash}being_written_{uuid.uuid4().hex}-v0"
+    own = _folder(own_id)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is set to None|env_spec is None|.*out of date")
         try:
             require("minari", "minari").create_dataset_from_buffers(
-                dataset_id,
+                own_id,
                 buffers,
                 env=origin.spec,
                 observation_space=origin.observations.original,
@@ -105,11 +111,23 @@ def _create(folder: Path, dataset_id: str, buffers: list[Any], origin: Original,
                 jpeg_encoding=False,  # it would lose what learners see
                 **about,
             )
+            metadata = own / "data" / "metadata.json"
+            metadata.write_text(json.dumps({**json.loads(metadata.read_text()), "dataset_id": dataset_id}))
+            own.rename(folder)
         except BaseException as error:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(own, ignore_errors=True)
             if isinstance(error, OSError):
+                if folder.exists():
+                    raise _taken(folder, dataset_id) from None
                 raise SaveError(f"the Minari dataset {dataset_id!r} can't be written to {folder}: {error}") from error
             raise
+
+
+def _taken(folder: Path, dataset_id: str) -> DataError:
+    return DataError(
+        f"there is a Minari dataset {dataset_id!r} in {folder} already; choose another name or version, or delete it: "
+        f"minari delete {dataset_id}"
+    )
 
 
 def _folder(dataset_id: str) -> Path:
@@ -135,6 +153,7 @@ def _load(dataset_id: str) -> Any:
             "by hand: minari download ID"
         )
     try:
+        check_metadata(root / dataset_id / "data" / "metadata.json")
         return minari.load_dataset(dataset_id)
     except Exception as error:
         raise DataError(f"the Minari dataset {dataset_id!r} in {root} can't be read: {error}") from error
@@ -186,7 +205,7 @@ def _metadata(dataset: Any) -> dict[str, Any]:
     raw = dataset.storage.read_raw_metadata(dataset.storage.data_path)
     for name in ABOUT:
         if raw.get(name):
-            kept[name] = ", ".join(sorted(raw[name])) if isinstance(raw[name], list) else str(raw[name])
+            kept[name] = ", ".join(sorted(map(str, raw[name]))) if isinstance(raw[name], list) else str(raw[name])
     return kept
 
 

@@ -1,7 +1,11 @@
 """Minari's datasets: what is written is read back, and what Minari collects is what `build_env` would have given."""
 
+import contextlib
 import copy
 import importlib
+import json
+import shutil
+import sys
 import warnings
 from collections import OrderedDict
 
@@ -13,6 +17,7 @@ from gymnasium import spaces
 
 from ilpyt.envs import build_env
 from ilpyt.runners import Experiences, Runner
+from ilpyt.runners.describe import describe
 from ilpyt.utils.errors import DataError, SaveError
 
 minari = pytest.importorskip("minari")
@@ -292,10 +297,141 @@ def test_a_broken_dataset_is_refused(cartpole, tmp_path):
         Experiences.load("minari:a-v0")
 
 
+STRANGERS = """
+import pathlib
+
+pathlib.Path({mark!r}).touch()
+
+
+class Foo:
+    pass
+"""
+
+
+@pytest.fixture
+def strangers(cartpole, tmp_path, monkeypatch):
+    """A dataset whose environment is a module that leaves a mark when imported: its metadata.json, and the mark."""
+    mark = tmp_path / "it_was_imported"
+    (tmp_path / "strangers_minari_module.py").write_text(STRANGERS.format(mark=str(mark)))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "strangers_minari_module", raising=False)
+    play(cartpole).to_minari("evil/a-v0", cartpole)
+    path = tmp_path / "datasets" / "evil" / "a-v0" / "data" / "metadata.json"
+    metadata = json.loads(path.read_text())
+    spec = {**json.loads(metadata["env_spec"]), "id": "Foo-v0", "entry_point": "strangers_minari_module:Foo"}
+    metadata["env_spec"] = json.dumps(spec)
+    path.write_text(json.dumps(metadata))
+    return path, mark
+
+
+def test_a_module_that_a_datasets_environment_names_is_never_imported(strangers):
+    _, mark = strangers
+    demos = Experiences.load("minari:evil/a-v0")
+    assert demos.metadata["env_id"] == "Foo-v0"
+    describe(demos, "it")
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("missing", ["observation_space", "action_space"])
+def test_a_dataset_that_leaves_a_space_to_its_environment_is_refused(strangers, missing):
+    path, mark = strangers
+    metadata = json.loads(path.read_text())
+    del metadata[missing]
+    path.write_text(json.dumps(metadata))
+    with pytest.raises(DataError, match=f"its metadata.json doesn't state the {missing}"):
+        Experiences.load("minari:evil/a-v0")
+    assert not mark.exists()
+    with contextlib.suppress(Exception):  # that Minari would have
+        minari.load_dataset("evil/a-v0")
+    assert mark.exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"observation_space": None}, "doesn't state the observation_space"),
+        ({"action_space": {"type": "Discrete", "n": 2, "start": 0}}, "doesn't state the action_space"),
+        ({"action_space": "[" * 10**5}, "can't be read"),
+        ({"action_space": "[]"}, "can't be read"),
+        ({"total_episodes": 10**12}, "its total_episodes is 1000000000000"),
+        ({"total_episodes": 1.5}, "its total_episodes is 1.5"),
+        ({"total_steps": "\x1b"}, r"its total_steps is '\\x1b'"),
+        ({"observation_space": '{"type": "Discrete", "n": 1000000000000, "start": 0}'}, "1,000,000,000,000 numbers"),
+        ({"author": [["a"]]}, "can't be read"),
+        ({"deep": eval("[" * 60 + "]" * 60)}, "longer, deeper or larger"),
+        ({"data_format": ["arrow"]}, "can't be read"),
+        (None, "its metadata.json isn't a description but a list"),
+    ],
+)
+def test_metadata_that_no_honest_dataset_has_are_refused(cartpole, tmp_path, changed, message):
+    play(cartpole).to_minari("a-v0", cartpole)
+    path = tmp_path / "datasets" / "a-v0" / "data" / "metadata.json"
+    path.write_text("[1]" if changed is None else json.dumps({**json.loads(path.read_text()), **changed}))
+    with pytest.raises(DataError, match=message):
+        Experiences.load("minari:a-v0")
+
+
+@pytest.mark.parametrize(("installed", "is_refused"), [("14.0.0", True), ("14.0.1", False), ("9.1.0", True)])
+def test_a_pyarrow_that_runs_what_a_file_brings_reads_none(cartpole, tmp_path, monkeypatch, installed, is_refused):
+    play(cartpole).to_minari("a-v0", cartpole)
+    path = tmp_path / "datasets" / "a-v0" / "data" / "metadata.json"
+    monkeypatch.setattr("ilpyt.runners.minari_metadata.version", lambda package: installed)
+    Experiences.load("minari:a-v0")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "data_format": "parquet"}))
+    with pytest.raises(DataError, match="PyArrow before 14.0.1" if is_refused else "can't be read: (?!PyArrow)"):
+        Experiences.load("minari:a-v0")
+
+
+def test_metadata_are_read_only_up_to_a_size(cartpole, tmp_path):
+    play(cartpole).to_minari("a-v0", cartpole)
+    path = tmp_path / "datasets" / "a-v0" / "data" / "metadata.json"
+    path.write_text(path.read_text() + " " * 2**24)
+    with pytest.raises(DataError, match="its metadata.json is larger than 16,777,216 bytes"):
+        Experiences.load("minari:a-v0")
+
+
+def test_authors_that_arent_text_are_shown_as_text(cartpole, tmp_path):
+    play(cartpole).to_minari("a-v0", cartpole)
+    path = tmp_path / "datasets" / "a-v0" / "data" / "metadata.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "author": ["b", 1]}))
+    assert Experiences.load("minari:a-v0").metadata["author"] == "1, b"
+
+
 def test_demonstrations_of_another_environment_arent_written(cartpole, tmp_path):
     with pytest.raises(DataError, match=r"a state has shape \[5\], in CartPole-v0 it has \[4\]"):
         Experiences.from_arrays([np.ones((2, 5))], [[0, 1]]).to_minari("a-v0", cartpole)
     assert not (tmp_path / "datasets" / "a-v0").exists()
+
+
+def test_a_dataset_that_somebody_else_writes_meanwhile_is_left_alone(cartpole, tmp_path, monkeypatch):
+    play(cartpole, episodes=2).to_minari("group/other-v0", cartpole)
+    theirs, create = tmp_path / "datasets" / "group" / "a-v0", minari.create_dataset_from_buffers
+
+    def create_later(*arguments, **rest):
+        shutil.copytree(theirs.with_name("other-v0"), theirs)
+        return create(*arguments, **rest)
+
+    monkeypatch.setattr(minari, "create_dataset_from_buffers", create_later)
+    with pytest.raises(DataError, match="there is a Minari dataset 'group/a-v0' in .* already"):
+        play(cartpole).to_minari("group/a-v0", cartpole)
+    assert minari.MinariDataset(theirs / "data").total_episodes == 2
+    assert {path.name for path in theirs.parent.iterdir() if path.is_dir()} == {"other-v0", "a-v0"}
+
+
+def test_a_dataset_is_there_whole_or_not_at_all(cartpole, tmp_path, monkeypatch):
+    folder, seen = tmp_path / "datasets" / "a-v0", []
+    create = minari.create_dataset_from_buffers
+
+    def look_after(*arguments, **rest):
+        dataset = create(*arguments, **rest)
+        seen.append(folder.exists())
+        return dataset
+
+    monkeypatch.setattr(minari, "create_dataset_from_buffers", look_after)
+    dataset = play(cartpole).to_minari("a-v0", cartpole)
+    assert seen == [False]
+    assert (dataset.id, dataset.storage.data_path) == ("a-v0", folder / "data")
+    assert [path.name for path in folder.parent.iterdir()] == ["a-v0"]
 
 
 def test_text_can_be_read_but_not_written(tmp_path):
@@ -324,4 +460,4 @@ def test_a_failure_leaves_no_dataset_behind(cartpole, tmp_path, monkeypatch):
     monkeypatch.setattr(minari.dataset._storages.hdf5_storage.HDF5Storage, "update_episodes", fail)
     with pytest.raises(SaveError, match="no space left"):
         play(cartpole).to_minari("a-v0", cartpole)
-    assert not (tmp_path / "datasets" / "a-v0").exists()
+    assert not list((tmp_path / "datasets").iterdir())
