@@ -13,6 +13,7 @@ from typing import Any
 
 from ilpyt.utils.errors import IlpytError
 from ilpyt.utils.extras import require
+from ilpyt.utils.text import printable
 
 COMMANDS = ("train", "test", "watch", "record", "demos", "plot", "table1", "completion")  # as `ilpyt --help` lists them
 
@@ -39,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (IlpytError, OSError, ValueError, TypeError) as error:
         if os.environ.get("ILPYT_TRACEBACK"):
             raise
-        raise SystemExit(f"ilpyt: {error}") from None
+        lines = [printable(line, 2000) for line in str(error).splitlines()]  # which may quote a stranger's file
+        raise SystemExit("ilpyt: " + "\n".join(lines)) from None
     except KeyboardInterrupt as stop:
         raise stop if isinstance(stop, SystemExit) else SystemExit(130) from None
 

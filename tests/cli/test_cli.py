@@ -357,6 +357,14 @@ def test_completion_knows_commands_algorithms_and_flags():
     assert "--agent.learner.lr" in complete("ilpyt", "train", "GAIL", "--agent.l")
 
 
+def test_errors_that_quote_a_file_do_not_reach_the_terminal_raw():
+    Path("run").mkdir()
+    (Path("run") / "config.json").write_text(json.dumps({"recipe": "\x1b[2J"}))
+    message = run("train", "--config", "run/\x1b]0;x\x07")
+    assert "\x1b" not in message
+    assert "\\x1b]0;x\\x07" in message
+
+
 def test_errors_can_be_traced(monkeypatch):
     monkeypatch.setenv("ILPYT_TRACEBACK", "1")
     with pytest.raises(ValueError, match="no algorithm"):
