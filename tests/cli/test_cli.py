@@ -40,7 +40,7 @@ def test_help_lists_every_command_and_imports_no_torch():
     out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     help_, modules = out[: out.rindex("[")], out[out.rindex("[") :]
     assert all(f"• {command} " in help_ for command in COMMANDS)
-    assert not {"torch", "gymnasium", "matplotlib", "pygame", "minari"} & set(re.findall(r"'(\w+)'", modules))
+    assert not {"torch", "numpy", "gymnasium", "matplotlib", "pygame", "minari"} & set(re.findall(r"'(\w+)'", modules))
 
 
 OBJECTS = {
