@@ -25,7 +25,7 @@ KEYMAPS: dict[str, dict[str, Any]] = {
     "CartPole": {"left": 0, "right": 1},
     "MountainCar": {"left": 0, "right": 2, "": 1},
     "MountainCarContinuous": {"left": [-1], "right": [1], "": [0]},
-    # The left engine turns and pushes the lander to the left (measured: tests/test_recording.py).
+    # The left engine turns and pushes the lander to the left (measured: tests/recording/test_keymaps.py).
     "LunarLander": {"left": 1, "up": 2, "right": 3, "": 0},
     "LunarLanderContinuous": {
         "left": [0, -1],
