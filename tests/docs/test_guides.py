@@ -22,7 +22,7 @@ NOT_RUN = {
     "pip install -c constraints.txt -e '.[box2d]' && python examples/example_bc.py": CI,
     "pip install -c constraints.txt -e '.[test]' && pytest -n 2": CI,
     "python -m venv .venv && . .venv/bin/activate": CI,
-    "pip install -c constraints.txt -e '.[box2d]'": CI,
+    "pip install -c constraints.txt -e '.[box2d,video]'": CI,
     "pytest -m long tests/faults": CI,
     "pytest -m long tests/faults --long": "takes an hour; for releases (make test-faults)",
     "pip install -c constraints.txt -e '.[box2d,cli,video,plot]'": CI,
