@@ -20,6 +20,14 @@ FAST = 1e5  # frames a second: don't wait
 
 
 @pytest.fixture(autouse=True)
+def heard_interrupts():
+    """Ctrl-C is heard, also by tests that were started in the background, where shells have it ignored."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
+@pytest.fixture(autouse=True)
 def hidden_display(monkeypatch):
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     yield
