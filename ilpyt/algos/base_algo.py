@@ -228,7 +228,9 @@ class BaseAlgorithm(abc.ABC):
                     self._good.restore()
                     self.save()
         except KeyboardInterrupt:
-            self.say(f"Interrupted; what was learnt is saved in {self.save_path}.")
+            self.say(
+                f"Interrupted; what was learnt is saved in {self.save_path}. resume=True (--resume) goes on with it."
+            )
             raise TrainingInterrupted(interrupts.pending or signal.SIGINT) from None
         finally:
             self._parts = {}
@@ -328,14 +330,16 @@ class BaseAlgorithm(abc.ABC):
             DataError: see `Experiences.fit_to`.
         """
         if expert_demos is None:
-            raise TypeError("train needs expert_demos: a demonstration file, 'minari:ID', or Experiences")
+            raise TypeError(
+                "train needs expert_demos (--expert-demos): a demonstration file, 'minari:ID', or Experiences"
+            )
         if isinstance(expert_demos, Experiences):
             demos, source = expert_demos, "expert_demos"
         else:
             demos, source = Experiences.load(expert_demos), str(expert_demos)
         demos = demos.fit_to(self.env, source)
-        recorded, own = (d.get("env_id", "") for d in (demos.metadata, self.env.description))
-        if recorded and _without_version(str(recorded)) != _without_version(own):
+        recorded, own = (str(d.get("env_id", "")) for d in (demos.metadata, self.env.description))
+        if recorded and _without_version(recorded) != _without_version(own):
             log.warning("%s was recorded in %s; spaces agree, so it is used for %s.", source, recorded, own)
         if not bool(demos.dones[-1]):
             log.warning("%s ends amid an episode; what is there of it counts as one.", source)
@@ -348,4 +352,5 @@ class BaseAlgorithm(abc.ABC):
 
 
 def _without_version(env_id: str) -> str:
-    return env_id.rpartition("-v")[0] or env_id
+    name = env_id.rpartition(":")[2]  # nor a module
+    return name.rpartition("-v")[0] or name

@@ -86,7 +86,7 @@ class DAgger(BaseAlgorithm):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         if expert is None:
-            raise TypeError("train needs an expert: an agent, or a function from states to actions")
+            raise TypeError("train needs an expert (--expert): an agent, or a function from states to actions")
         schedule = as_schedule(beta)
         demos = None if expert_demos is None else self.load_demos(expert_demos)
         mixture = MixtureAgent(expert, self.agent, fit=self._fit)

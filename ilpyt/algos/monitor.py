@@ -107,7 +107,7 @@ class Monitor:
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         if num_episodes is None and num_steps is None:
-            raise TypeError("train needs num_episodes or num_steps: when to stop at the latest")
+            raise TypeError("train needs num_episodes or num_steps (--num-steps): when to stop at the latest")
         self.algo = algo
         self.runner = algo.runner
         self.until = until

@@ -104,7 +104,9 @@ class RunFolder:
         """
         path = self.path / CHECKPOINT
         if not path.is_file():
-            raise FileNotFoundError(f"there is nothing to resume: {path.absolute()} isn't there; leave out `resume`")
+            raise FileNotFoundError(
+                f"there is nothing to resume: {path.absolute()} isn't there; leave out resume (--resume)"
+            )
         checkpoint = load_state(path)
         its, config = checkpoint.get("identity"), checkpoint.get("config")
         try:

@@ -17,7 +17,7 @@ from ilpyt.utils.text import printable
 
 COMMANDS = ("train", "test", "watch", "record", "demos", "plot", "table1", "completion")  # as `ilpyt --help` lists them
 
-NAMING_MODULES = ("train", "test", "watch", "record")  # that find modules of one's own where one stands
+NAMING_MODULES = ("train", "test", "watch", "record", "demos")  # that find modules of one's own where one stands
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             `ILPYT_TRACEBACK=1` shows where.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if arguments[:1] and arguments[0] in NAMING_MODULES and any(map(_names_module, arguments)):
+    if arguments[:1] and arguments[0] in NAMING_MODULES and any(map(_names_module, arguments[1:])):
         sys.path.append(str(Path.cwd()))
     try:
         _run(arguments)

@@ -3,19 +3,20 @@
 from pathlib import Path
 
 
-def info(file: str, /) -> None:
+def info(file: str, /, *, env: str | None = None) -> None:
     """Say what demonstrations hold, and what is wrong with them.
 
     The exit status is 1 if nothing can be learnt from them as they are.
 
     Args:
         file: a demonstration file, .npz or .pkl, or minari:ID.
+        env: id of the environment to compare them with; by default, what their metadata say.
     """
     from ilpyt.runners import Experiences
     from ilpyt.runners.describe import describe, find_problems
 
     demos = Experiences.load(file)
-    findings = find_problems(demos)
+    findings = find_problems(demos, env)
     print(describe(demos, file, findings))
     if any(finding.is_fatal for finding in findings):
         raise SystemExit(1)

@@ -9,6 +9,8 @@ import difflib
 import inspect
 import itertools
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,17 +60,43 @@ def train_from(arguments: list[str]) -> None:
         if not options.test_episodes:
             raise ValueError("--record-video shows test episodes: --test-episodes must be at least 1")
     recipe = {**recipe, "seed": options.seed, **_keywords(options, recipe, flags_in(arguments))}
-    algorithm = make(recipe, options, trusted=trusted or "env.wrappers" in flags_in(arguments))
+    with _tidied(Path(options.save_path)):
+        algorithm = make(recipe, options, trusted=trusted or "env.wrappers" in flags_in(arguments))
+        _train(algorithm, recipe, options, trusted=trusted)
+    names_modules = imports_module(recipe["env_id"]) or any(":" in name for name in recipe["env"].get("wrappers", []))
+    watch = f"ilpyt watch {options.save_path}{' --trust' if names_modules else ''}"
+    print(f"Weights, curves and results are in {options.save_path}; `{watch}` shows the policy.")
+
+
+def _train(algorithm: BaseAlgorithm, recipe: Recipe, options: Any, *, trusted: bool) -> None:
+    """Train and test."""
     with algorithm.env:
         if options.record_video is not None:
             Film(algorithm.agent, algorithm.env)  # an environment that can't be drawn is found now
         algorithm.train(**train_keywords(recipe, trusted=trusted), resume=options.resume)
         if options.test_episodes:
+            if algorithm.runner.env_steps and not algorithm.runner.episodes:
+                say(
+                    f"No episode of {recipe['env_id']} has ended in training. If it has no time limit, neither has the "
+                    "test: end that by Ctrl-C, and register the environment with max_episode_steps."
+                )
             returns = algorithm.test(options.test_episodes, options.record_video)
             print(summary(returns, recipe["env_id"]))
-    names_modules = imports_module(recipe["env_id"]) or any(":" in name for name in recipe["env"].get("wrappers", []))
-    watch = f"ilpyt watch {options.save_path}{' --trust' if names_modules else ''}"
-    print(f"Weights, curves and results are in {options.save_path}; `{watch}` shows the policy.")
+
+
+@contextmanager
+def _tidied(folder: Path) -> Iterator[None]:
+    """Around a training: if it fails before it has written anything, it leaves no folder."""
+    former = [path for path in (folder, *folder.parents) if path.exists()]
+    try:
+        yield
+    except BaseException:
+        for path in (folder, *folder.parents):
+            if path in former:
+                break
+            with suppress(OSError):  # there is something in it
+                path.rmdir()
+        raise
 
 
 def begin(arguments: list[str]) -> Recipe:

@@ -7,9 +7,11 @@ import difflib
 import importlib
 import logging
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -202,6 +204,12 @@ def _resolve(env_id: str, make_kwargs: dict[str, Any]) -> EnvFactory:
         except ImportError as error:
             hint = "; Atari's games come with pip install 'ilpyt[atari]'" if prefix == "ale_py" else ""
             raise EnvError(f"{env_id!r}: can't import the module {prefix!r}: {error}{hint}") from error
+        except Exception as error:  # of its own
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = "" if isinstance(error, SyntaxError) else f" ({Path(place.filename).name}, line {place.lineno})"
+            raise EnvError(
+                f"{env_id!r}: the module {prefix!r} failed: {type(error).__name__}: {error}{where}"
+            ) from error
     refusals = []
     for package in packages:
         candidates = [name, SUCCESSORS[name]] if package == "gymnasium" and name in SUCCESSORS else [name]

@@ -4,6 +4,7 @@ import difflib
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 from ilpyt.plots.runs import Run
 from ilpyt.utils.errors import DataError
@@ -54,10 +55,21 @@ def warn_of_differences(runs: Sequence[Run]) -> None:
     for run in runs:
         key = run.algorithm, paper_name(run.env_id)
         model = first.setdefault(key, run)
-        its, own = ({name: c.get(name) for name in ("agent", "nets", "train")} for c in (run.config, model.config))
-        if texts := differences(its, own):
+        its, own = (_asked_for(each.config) for each in (run, model))
+        if run is not model and its["seed"] == own["seed"] is not None:
+            log.warning(
+                "%s counts as another seed than %s, but has the seed %s too", run.folder, model.folder, own["seed"]
+            )
+        if texts := differences({**its, "seed": None}, {**own, "seed": None}):
             more = f" and {len(texts) - 1} more" if len(texts) > 1 else ""
             log.warning("%s counts as a seed like %s, but has %s%s", run.folder, model.folder, texts[0], more)
+
+
+def _asked_for(config: dict[str, Any]) -> dict[str, Any]:
+    """What makes two runs comparable, and the seed, if the run says it."""
+    env, recipe = config.get("env") or {}, config.get("recipe") or {}
+    made_with = {name: env.get(name) for name in ("make_kwargs", "wrappers")}
+    return {**{name: config.get(name) for name in ("agent", "nets", "train")}, **made_with, "seed": recipe.get("seed")}
 
 
 def paper_name(env_id: str) -> str:

@@ -59,8 +59,13 @@ def describe(experiences: "Experiences", source: str, findings: Sequence[Finding
     return "\n\n".join("\n".join(lines) for lines in parts)
 
 
-def find_problems(experiences: "Experiences") -> list[Finding]:
-    """What is wrong with demonstrations, or odd; the environment that their metadata names is built to try them."""
+def find_problems(experiences: "Experiences", env_id: str | None = None) -> list[Finding]:
+    """What is wrong with demonstrations, or odd.
+
+    Args:
+        experiences: the demonstrations.
+        env_id: of the environment that is built to try them; None: what their metadata say.
+    """
     if not len(experiences):
         return [Finding("there are no transitions", is_fatal=True)]
     findings = []
@@ -72,18 +77,17 @@ def find_problems(experiences: "Experiences") -> list[Finding]:
             where = step_of(experiences, row)
             findings.append(Finding(f"{name} hold nan or infinity {count} times, first {where}", is_fatal=True))
     if not findings:
-        findings += _misfit(experiences)
+        findings += _misfit(experiences, env_id)
     return findings + _oddities(experiences)
 
 
-def _misfit(experiences: "Experiences") -> list[Finding]:
+def _misfit(experiences: "Experiences", env_id: str | None) -> list[Finding]:
     from ilpyt.envs import build_env
 
-    env_id = experiences.metadata.get("env_id")
-    if not isinstance(env_id, str):
+    if env_id is None and not isinstance(experiences.metadata.get("env_id"), str):
         return [Finding("the metadata have no env_id, so they weren't compared with an environment")]
     try:
-        env = build_env(named_env(experiences), num_env=1)
+        env = build_env(env_id or named_env(experiences), num_env=1)
     except (DataError, EnvError) as error:
         return [Finding(f"not compared with their environment, which can't be built here: {error}")]
     with env:

@@ -60,8 +60,10 @@ class Film:
         self.returns = [0.0] * num_episodes
         self._agent, self._env, self._seed = agent, env, seed
         self._render_mode, self._use_gpu = render_mode, use_gpu
-        own = self._drawing()
-        with own:
+        with _no_screen(render_mode), preserved_random_state(), self._drawing() as own:
+            if render_mode != "human":
+                own.reset(seed)
+                own.render()  # what it lacks for that is said now
             self.fps = max(1, round(own.envs[0].metadata.get("render_fps") or DEFAULT_FPS))
 
     def __iter__(self) -> Iterator[np.ndarray]:

@@ -33,6 +33,7 @@ from ilpyt.utils.untrusted import (
 
 FIELDS = ("states", "actions", "rewards", "dones", "truncated")
 INFLATION = 200  # times that an .npz file's content may be as large as the file; zeros deflate to a thousandth
+BEGINNINGS = (b"P", b"\x80", b"(", b"c", b"]", b"}")  # of zip archives; of pickles in protocols 2 and up, 0 and 1
 SMALL = 2**26  # bytes that it may hold however small the file is
 
 
@@ -49,12 +50,16 @@ def read_demos(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"there are no demonstrations at {path.absolute()}")
+        what = "that is a folder" if path.is_dir() else "nothing is there"
+        raise FileNotFoundError(f"there are no demonstrations at {path.absolute()}: {what}")
     try:
         with path.open("rb") as file:
             reader = Reader(file)
             if not reader.size:
                 raise DataError(f"{path} is empty")
+            if reader.read(1) not in BEGINNINGS:
+                raise DataError(f"{path} is not a demonstration file: neither a zip archive (.npz) nor a pickle (.pkl)")
+            reader.seek(0)
             record = _read_npz(reader) if zipfile.is_zipfile(path) else _read_pickle(reader)
     except DataError:
         raise

@@ -223,7 +223,7 @@ def test_ctrl_c_is_one_line_saves_what_was_learnt_and_exits_with_130(vecenv_type
     err = process.communicate(timeout=30)[1]
     assert process.returncode == 130
     lines = [line for line in err.replace("\r", "\n").splitlines() if line.strip() and "epoch" not in line]
-    assert lines == ["Interrupted; what was learnt is saved in logs."]
+    assert lines == ["Interrupted; what was learnt is saved in logs. resume=True (--resume) goes on with it."]
     (saved,) = (tmp_path / "logs").glob("net_*.pth")
     assert int(saved.stem.split("_")[1]) >= 2
     os.chdir(tmp_path)

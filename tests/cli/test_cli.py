@@ -239,6 +239,8 @@ def test_an_environment_of_ones_own_module_is_found_in_the_current_folder(capsys
         (["train", "BC", "CartPole-v0", "--env.wrappers", "Discretise"], "no wrapper 'Discretise'"),
         (["train", "--config", "nowhere"], "there is no .*nowhere"),
         (["train", "BC", "CartPole-v0", "--resume"], "nothing to resume"),
+        (["train", "PPO", "broken:X-v0"], r"the module 'broken' failed: KeyError: 'pump' \(broken.py, line 2\)"),
+        (["train", "PPO", "unclosed:X-v0"], r"'unclosed' failed: SyntaxError: .*unclosed.py, line 1"),
         (["test", "nowhere"], "no folder 'nowhere'; a policy is a run's folder, or one of the zoo"),
         (["watch", "GAIL/CartPole-v9"], "GAIL has no settings for 'CartPole-v9', but for CartPole-v0"),
         (["watch", "BC/CartPole-v0"], "no screen .*ilpyt watch BC/CartPole-v0 --out policy.mp4"),
@@ -253,12 +255,22 @@ def test_an_environment_of_ones_own_module_is_found_in_the_current_folder(capsys
     ],
 )
 def test_mistakes_are_a_line_each(arguments, why, monkeypatch):
+    Path("broken.py").write_text("\n{}['pump']\n")
+    Path("unclosed.py").write_text("print(\n")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(Path.cwd())])
     for name in ("SDL_VIDEODRIVER", "DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     message = run(*arguments)
     assert isinstance(message, str), message
     assert message.startswith("ilpyt: ")
     assert re.search(why, message)
+    assert not Path("logs").exists()  # what never began leaves nothing
+
+
+def test_an_environment_that_never_ends_is_pointed_out_before_the_test(capsys):
+    flags = ["--num-steps", 64, "--rollout-steps", 2, "--test-episodes", 1, "--no-progress"]
+    assert run("train", "PPO", "CartPole-v0", *flags, "--eval-interval", "None", "--env.num-env", 32) == 0
+    assert "No episode of CartPole-v0 has ended in training." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -355,6 +367,8 @@ def test_completion_knows_commands_algorithms_and_flags():
     assert {"train", "watch", "plot"} <= complete("ilpyt", "''")
     assert complete("ilpyt", "train", "GA") == {"GAIL"}
     assert "--agent.learner.lr" in complete("ilpyt", "train", "GAIL", "--agent.l")
+    assert complete("ilpyt", "watch", "logs/by") == complete("ilpyt", "demos", "info", "by") == set()  # left to bash
+    assert "complete -o bashdefault -o default -F" in script
 
 
 def test_errors_that_quote_a_file_do_not_reach_the_terminal_raw():

@@ -149,3 +149,9 @@ def test_no_module_is_imported_for_what_a_file_says(env_id, strangers_module):
     (finding,) = [f for f in find_problems(demos) if strangers_module in f.text]
     assert f"a module would be imported for {env_id!r}" in finding.text
     assert not finding.is_fatal
+
+
+def test_an_environment_that_is_named_goes_before_the_metadata():
+    demos = Experiences(np.zeros((2, 4)), [0, 2], [1, 1], [False, True], metadata={"env_id": "strangers:Evil-v0"})
+    (finding,) = [f for f in find_problems(demos, "CartPole-v1") if f.is_fatal]
+    assert "out of range for CartPole-v1" in finding.text

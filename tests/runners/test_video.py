@@ -113,6 +113,13 @@ def test_what_cannot_be_filmed_says_so(tmp_path, monkeypatch):
     env = ilpyt.envs.build_env(Clock, num_env=1)
     with pytest.raises(EnvError, match="Clock was made with render_mode=None .* pass render_mode='rgb_array'"):
         record_video(Idle(), env, tmp_path / "x.mp4")
+
+    class Broken(Clock):
+        def render(self):
+            raise KeyError("pump")
+
+    with pytest.raises(EnvError, match="failed in render: KeyError: 'pump'"):  # before anything is played
+        Film(Idle(), ilpyt.envs.build_env(lambda: Broken("rgb_array"), num_env=1))
     drawing = ilpyt.envs.build_env(lambda: Clock("rgb_array"), num_env=1)
     with pytest.raises(ValueError, match=r"written as \.mp4, not as 'x\.gif'"):
         record_video(Idle(), drawing, tmp_path / "x.gif")
