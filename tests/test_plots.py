@@ -376,3 +376,16 @@ def test_the_command_imports_nothing_heavy_before_it_draws():
     pytest.importorskip("tyro")
     code = "import sys, ilpyt.cli.plot; print({'numpy', 'torch', 'matplotlib', 'gym', 'gymnasium'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
+
+
+def test_runs_in_other_environments_or_with_the_same_seed_are_said_to_be_no_seeds(tmp_path, caplog):
+    leaky = {"env_id": "CartPole-v0", "make_kwargs": {"leak": "0.04"}}
+    for name, seed, env in (("a", 0, {"env_id": "CartPole-v0"}), ("b", 1, leaky), ("c", 0, {"env_id": "CartPole-v0"})):
+        write(tmp_path / name, [(1, 1, 0)], recipe={"seed": seed})
+        config = json.loads((tmp_path / name / "config.json").read_text())
+        (tmp_path / name / "config.json").write_text(json.dumps({**config, "env": env}))
+    draw(tmp_path)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path}/b counts as a seed like {tmp_path}/a, but has make_kwargs {{'leak': '0.04'}}, not None",
+        f"{tmp_path}/c counts as another seed than {tmp_path}/a, but has the seed 0 too",
+    ]
