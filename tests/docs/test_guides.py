@@ -1,5 +1,6 @@
 """README and guides: every code block runs as it stands, in a folder like a clone's root."""
 
+import os
 import re
 import subprocess
 import sys
@@ -154,6 +155,7 @@ def test_every_block_runs(document, tmp_path, seconds):
     done = subprocess.run(
         [sys.executable, ROOT / "tests/docs/guide.py", document, *NOT_RUN],
         cwd=tmp_path,
+        env={**os.environ, "MINARI_DATASETS_PATH": str(tmp_path / "minari")},  # not among the user's own
         capture_output=True,
         text=True,
         timeout=850,
