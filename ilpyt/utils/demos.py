@@ -33,7 +33,6 @@ from ilpyt.utils.untrusted import (
 
 FIELDS = ("states", "actions", "rewards", "dones", "truncated")
 INFLATION = 200  # times that an .npz file's content may be as large as the file; zeros deflate to a thousandth
-BEGINNINGS = (b"P", b"\x80", b"(", b"c", b"]", b"}")  # of zip archives; of pickles in protocols 2 and up, 0 and 1
 SMALL = 2**26  # bytes that it may hold however small the file is
 
 
@@ -57,9 +56,6 @@ def read_demos(path: str | Path) -> dict[str, Any]:
             reader = Reader(file)
             if not reader.size:
                 raise DataError(f"{path} is empty")
-            if reader.read(1) not in BEGINNINGS:
-                raise DataError(f"{path} is not a demonstration file: neither a zip archive (.npz) nor a pickle (.pkl)")
-            reader.seek(0)
             record = _read_npz(reader) if zipfile.is_zipfile(path) else _read_pickle(reader)
     except DataError:
         raise
