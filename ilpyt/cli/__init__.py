@@ -16,7 +16,6 @@ from ilpyt.utils.extras import require
 from ilpyt.utils.text import printable
 
 COMMANDS = ("train", "test", "watch", "record", "demos", "plot", "table1", "completion")  # as `ilpyt --help` lists them
-
 NAMING_MODULES = ("train", "test", "watch", "record", "demos")  # that find modules of one's own where one stands
 
 
@@ -50,7 +49,7 @@ def _run(arguments: list[str]) -> None:
     tyro: Any = require("tyro", "cli")
     asked, prog = arguments[0] if arguments else "", "ilpyt"
     about = "Imitation learning: demonstrations, training, and what came of it."
-    functions = {name: function for name in COMMANDS for function in [getattr(_module(name), name)]}
+    functions: dict[str, Callable] = {name: getattr(_module(name), name) for name in COMMANDS}
     if asked in COMMANDS and hasattr(_module(asked), "main"):  # it makes its flags when it knows what they are for
         return _module(asked).main(arguments[1:])
     if asked in COMMANDS and len(functions_of(asked)) > 1:
