@@ -26,7 +26,7 @@ from ilpyt.cli.train_options import GROUPS, constructing, names_of, options_for,
 from ilpyt.envs import build_env
 from ilpyt.envs.build import imports_module
 from ilpyt.nets.choose import JUDGING
-from ilpyt.presets import PAPER_ENVS, SETTINGS, Settings, find_algorithm, make_algorithm
+from ilpyt.presets import INCIDENTAL, PAPER_ENVS, SETTINGS, Settings, find_algorithm, make_algorithm
 from ilpyt.presets.settings import spell
 from ilpyt.runners.video import Film, check_video
 from ilpyt.utils.errors import DataError
@@ -171,8 +171,7 @@ def _trained_with(recipe: Recipe) -> set[str]:
 
 def _initialized_with(recipe: Recipe) -> set[str]:
     """The keywords of the algorithm's constructor that what comes of a training depends on."""
-    names = set(names_of(*constructing(recipe["algorithm"]))) - {"self", "args", "kwargs", *GROUPS}
-    return names - {"save_path", "progress", "sinks", "video_interval"}
+    return set(names_of(*constructing(recipe["algorithm"]))) - {"self", "args", "kwargs", *GROUPS, *INCIDENTAL}
 
 
 def parse(recipe: Recipe, arguments: list[str]) -> Any:

@@ -20,7 +20,7 @@ from ilpyt.presets.gail import GAIL
 from ilpyt.presets.gcl import GCL
 from ilpyt.presets.paper import PAPER_ENVS, PaperEnv
 from ilpyt.presets.ppo import PPO
-from ilpyt.presets.settings import Settings
+from ilpyt.presets.settings import Settings, spell
 from ilpyt.utils.seed_utils import set_seed
 
 SETTINGS: dict[str, dict[str, Settings]] = {
@@ -33,6 +33,13 @@ SETTINGS: dict[str, dict[str, Settings]] = {
     "A2C": A2C,
     "PPO": PPO,
 }
+
+INCIDENTAL = (
+    "save_path",
+    "progress",
+    "sinks",
+    "video_interval",
+)  # of a constructor's keywords that nothing learnt hangs on
 
 
 def make_algorithm(
@@ -70,7 +77,8 @@ def make_algorithm(
     with suppress(ValueError):  # what a file can't say is left to the script that says it
         spelled = settings.spell()
         del spelled["train"]  # what it is trained with is for `train` to say
-        algorithm.recipe = {"algorithm": algo, "env_id": env_id, "seed": seed, **spelled}
+        initialize = spell({name: value for name, value in kwargs.items() if name not in INCIDENTAL})
+        algorithm.recipe = {"algorithm": algo, "env_id": env_id, "seed": seed, **spelled, "initialize": initialize}
     return algorithm
 
 

@@ -217,7 +217,8 @@ def _buffers(experiences: "Experiences", origin: Original) -> list[Any]:
         states, actions, rewards, dones, truncated = (
             getattr(episode, name).cpu().numpy() for name in ("states", "actions", "rewards", "dones", "truncated")
         )
-        truncated[-1] |= not dones[-1]  # unfinished is cut off: an episode of Minari's ends in one way or the other
+        is_unfinished = not dones[-1]  # which is cut off: an episode of Minari's ends in one way or the other
+        truncated = truncated | (is_unfinished & (np.arange(len(dones)) == len(dones) - 1))
         buffers.append(
             buffer(
                 observations=_stack([origin.observations.from_plain(x) for x in [*states, states[-1]]]),

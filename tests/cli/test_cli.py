@@ -1,6 +1,7 @@
 """The command line: its flags, what they do, and what it says to those who mistype."""
 
 import dataclasses
+import inspect
 import json
 import os
 import re
@@ -377,6 +378,19 @@ def test_errors_that_quote_a_file_do_not_reach_the_terminal_raw():
     message = run("train", "--config", "run/\x1b]0;x\x07")
     assert "\x1b" not in message
     assert "\\x1b]0;x\\x07" in message
+
+
+def test_commands_take_what_their_functions_take():
+    from ilpyt.cli.plot import plot
+    from ilpyt.cli.record import record
+    from ilpyt.plots import plot_runs
+    from ilpyt.recording import record as record_episodes
+
+    for command, function in ((plot, plot_runs), (record, record_episodes)):
+        own, theirs = (inspect.signature(f).parameters for f in (command, function))
+        assert list(own) == list(theirs)
+        defaults = {name: parameter.default for name, parameter in own.items() if name != "make_kwargs"}
+        assert defaults == {name: theirs[name].default for name in defaults}
 
 
 def test_errors_can_be_traced(monkeypatch):

@@ -189,3 +189,11 @@ def test_an_algorithm_that_fails_closes_its_environments(monkeypatch):
     with pytest.raises(TypeError, match="lrr"):
         make_algorithm("BC", "CartPole-v0", settings=Settings(agent={"lrr": 1}))
     assert len(closed) == 1
+
+
+def test_a_recipe_says_which_weights_a_run_began_with():
+    made = short_run("BC", "CartPole-v0", "first")
+    algo = make_algorithm("BC", "CartPole-v0", save_path="second", load_path="first", progress=False)
+    assert same_weights(made.agent, algo.agent)
+    assert algo.recipe["initialize"] == {"load_path": "first"}
+    assert made.recipe["initialize"] == {}

@@ -461,3 +461,11 @@ def test_a_failure_leaves_no_dataset_behind(cartpole, tmp_path, monkeypatch):
     with pytest.raises(SaveError, match="no space left"):
         play(cartpole).to_minari("a-v0", cartpole)
     assert not list((tmp_path / "datasets").iterdir())
+
+
+def test_writing_leaves_the_demonstrations_as_they_were():
+    unfinished = Experiences(np.zeros((3, 4)), [0, 1, 1], [1, 1, 1], [False, False, False])
+    with build_env("CartPole-v1", num_env=1) as env:
+        dataset = unfinished.to_minari("cartpole/unfinished-v0", env)
+    assert dataset[0].truncations.tolist() == [False, False, True]
+    assert unfinished.truncated.tolist() == [False, False, False]
