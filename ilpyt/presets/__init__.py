@@ -34,12 +34,8 @@ SETTINGS: dict[str, dict[str, Settings]] = {
     "PPO": PPO,
 }
 
-INCIDENTAL = (
-    "save_path",
-    "progress",
-    "sinks",
-    "video_interval",
-)  # of a constructor's keywords that nothing learnt hangs on
+# Keywords of a constructor that nothing learnt hangs on.
+INCIDENTAL = ("save_path", "progress", "sinks", "video_interval")
 
 
 def make_algorithm(
